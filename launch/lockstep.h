@@ -1,0 +1,11 @@
+#pragma once
+// Lockstep's table of contents: everything a program needs, room by room.
+
+#include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device.h>
+#include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/shape.h>
+#include <lockstep/tensor/tensor.h>
+#include <lockstep/tensor/variable.h>

@@ -1,0 +1,82 @@
+// The one way in. The eager path is kept lean: specs live on the stack, a bound kernel lives on the stack, and the only allocation
+// is the result's block. Inside a trace the tracer takes over; afterwards the observers (tapes) of the thread are told.
+
+#include <lockstep/tensor/op.h>
+
+namespace lockstep {
+namespace {
+
+using SpecPointers = SmallVector<const TensorSpec*, 8>;
+
+SpecPointers spec_pointers(std::span<const Tensor> inputs) {
+  SpecPointers specs;
+  for (const Tensor& input : inputs) specs.push_back(&input.spec());
+  return specs;
+}
+
+void require_usable(const OpDef& op, std::span<const Tensor> inputs) {
+  for (const Tensor& input : inputs) {
+    if (!input.defined()) throw InvalidArgumentError("an operand is an undefined Tensor", op.name);
+    if (input.is_symbolic())
+      throw FailedPreconditionError("an operand belongs to a traced function, but is used outside of it", op.name,
+                                    "return it from the function instead of keeping it");
+  }
+}
+
+[[noreturn]] void refuse_device(const OpDef& op, Device device) {
+  throw UnimplementedError("there is no kernel for device " + to_string(device), op.name);
+}
+
+}  // namespace
+
+ThreadListeners& listeners() {
+  thread_local ThreadListeners instance;
+  return instance;
+}
+
+Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+  const SpecPointers specs = spec_pointers(inputs);
+  const SmallVector<TensorSpec, 3> outputs = infer(op, attrs, specs);
+  for (const Tensor& input : inputs)
+    if (!input.device().is_cpu()) refuse_device(op, input.device());
+  Tensors results;
+  if (op.fusion == Fusion::view) {
+    results.push_back(Tensor::view(inputs[0], outputs[0].shape));
+    return results;
+  }
+  if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
+  if (!op.cpu) refuse_device(op, Device());
+  SmallVector<const void*, 8> in;
+  SmallVector<void*, 4> out;
+  for (const Tensor& input : inputs) in.push_back(input.raw());
+  for (const TensorSpec& spec : outputs) {
+    results.push_back(Tensor::empty(spec.shape, spec.dtype));
+    out.push_back(results.back().mutable_raw());
+  }
+  op.cpu(BindContext(op, attrs, specs, outputs))(in.data(), out.data());
+  return results;
+}
+
+Tensors apply_all(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+  ThreadListeners& thread = listeners();
+  Tensors outputs;
+  if (thread.tracer) [[unlikely]] {
+    outputs = thread.tracer->trace(op, attrs, inputs);
+  } else {
+    require_usable(op, inputs);
+    outputs = compute(op, inputs, attrs);
+  }
+  for (Observer* observer : thread.observers) observer->on_apply(op, attrs, inputs, outputs);
+  return outputs;
+}
+
+Tensor apply(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+  return std::move(apply_all(op, inputs, attrs).front());
+}
+
+Tensors apply_named(std::string_view name, std::span<const Tensor> inputs, AttrList attrs) {
+  const OpDef& op = find_op(name);
+  return apply_all(op, inputs, canonical_attrs(op, std::move(attrs)));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,36 @@
+// The list of families. A row appears in the table because its family is named here.
+
+#include <lockstep/tensor/ops/table.h>
+
+#include <iterator>
+#include <utility>
+
+namespace lockstep {
+
+std::vector<OpDef> math_rows();
+std::vector<OpDef> arithmetic_rows();
+std::vector<OpDef> reduce_rows();
+std::vector<OpDef> scan_rows();
+std::vector<OpDef> array_rows();
+std::vector<OpDef> create_rows();
+std::vector<OpDef> index_rows();
+std::vector<OpDef> sort_rows();
+std::vector<OpDef> matmul_rows();
+std::vector<OpDef> linalg_rows();
+std::vector<OpDef> conv_rows();
+std::vector<OpDef> pool_rows();
+std::vector<OpDef> normalization_rows();
+std::vector<OpDef> softmax_rows();
+std::vector<OpDef> random_rows();
+
+std::vector<OpDef> all_rows() {
+  std::vector<OpDef> rows;
+  for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, create_rows, index_rows, sort_rows,
+                            matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows}) {
+    std::vector<OpDef> part = family();
+    std::move(part.begin(), part.end(), std::back_inserter(rows));
+  }
+  return rows;
+}
+
+}  // namespace lockstep

@@ -1,6 +1,7 @@
 #pragma once
 // Lockstep's table of contents: everything a program needs, room by room.
 
+#include <lockstep/autodiff/tape.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dtype.h>

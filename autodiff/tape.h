@@ -89,6 +89,10 @@ class GradientTape : public Observer {
   void record(std::span<const Tensor> inputs, std::span<const Tensor> outputs, Rule rule);
   /// Would an op on these tensors be recorded?
   bool tracks(std::span<const Tensor> tensors) const;
+  /// Would reading this variable be recorded?
+  bool would_watch(const Variable& variable) const {
+    return recording() && ((options_.watch_accessed_variables && variable.trainable()) || readings_.contains(variable.key()));
+  }
   bool recording() const { return paused_ == 0 && !spent_; }
 
  private:

@@ -23,6 +23,29 @@ void require_usable(const OpDef& op, std::span<const Tensor> inputs) {
   }
 }
 
+/// Compositions look at shapes, so these must be known.
+void require_composable(const OpDef& op, std::span<const Tensor> inputs, const Tracer* tracer) {
+  if (!tracer) require_usable(op, inputs);
+  for (const Tensor& input : inputs) {
+    if (!input.defined()) throw InvalidArgumentError("an operand is an undefined Tensor", op.name);
+    if (!input.shape().known())
+      throw UnimplementedError("an operand's shape depends on data inside the traced function, and this op needs to know it", op.name,
+                               "reshape the operand, or call the op outside of the function");
+  }
+}
+
+/// Nobody listens while it lives.
+class Unheard {
+ public:
+  Unheard() : saved_(std::exchange(listeners(), {})) {}
+  ~Unheard() { listeners() = std::move(saved_); }
+  Unheard(const Unheard&) = delete;
+  Unheard& operator=(const Unheard&) = delete;
+
+ private:
+  ThreadListeners saved_;
+};
+
 [[noreturn]] void refuse_device(const OpDef& op, Device device) {
   throw UnimplementedError("there is no kernel for device " + to_string(device), op.name);
 }
@@ -36,6 +59,11 @@ ThreadListeners& listeners() {
 
 Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
   const SpecPointers specs = spec_pointers(inputs);
+  if (op.compose) {
+    infer(op, attrs, specs);
+    const Unheard unheard;
+    return op.compose(OpCall(op, attrs), inputs);
+  }
   const SmallVector<TensorSpec, 3> outputs = infer(op, attrs, specs);
   for (const Tensor& input : inputs)
     if (!input.device().is_cpu()) refuse_device(op, input.device());
@@ -59,6 +87,11 @@ Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList&
 
 Tensors apply_all(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
   ThreadListeners& thread = listeners();
+  if (op.compose) {
+    require_composable(op, inputs, thread.tracer);
+    infer(op, attrs, spec_pointers(inputs));
+    return op.compose(OpCall(op, attrs), inputs);
+  }
   Tensors outputs;
   if (thread.tracer) [[unlikely]] {
     outputs = thread.tracer->trace(op, attrs, inputs);

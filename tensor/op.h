@@ -187,6 +187,7 @@ class GradContext : public OpCall {
   const Tensor& input(std::size_t i) const { return inputs_[i]; }
   const Tensor& output(std::size_t i = 0) const { return outputs_[i]; }
   std::span<const Tensor> inputs() const { return inputs_; }
+  std::size_t output_count() const { return outputs_.size(); }
   /// The upstream gradient of output i: zeros if the target does not depend on it.
   Tensor upstream(std::size_t i = 0) const;
   /// Does the target depend on output i at all?
@@ -297,6 +298,9 @@ struct OpDef {
   /// CPU kernel of an op whose output shapes depend on the elements (unique, boolean_mask, ...): receives tensors, returns
   /// tensors. Its shape rule appends Shape::unknown() for such outputs.
   Tensors (*cpu_dynamic)(const OpCall&, std::span<const Tensor>) = nullptr;
+  /// An op that is defined by others instead of a kernel: makes its outputs by calling them, on any device. Tapes and graphs see
+  /// those ops, so the gradient follows from them and passes fuse them. `infer` still checks the call first.
+  Tensors (*compose)(const OpCall&, std::span<const Tensor>) = nullptr;
   /// Fusion::pointwise only: the run for these operand dtypes and this output dtype, null if there is none. The generic
   /// pointwise binder makes `cpu` from it (see pointwise/bind.h).
   PointwiseFn (*pointwise)(std::span<const DType> inputs, DType output) = nullptr;

@@ -71,6 +71,10 @@ Tensor erfc(const Tensor& x);
 Tensor erfinv(const Tensor& x);
 Tensor lgamma(const Tensor& x);
 Tensor digamma(const Tensor& x);
+/// The n-th derivative of digamma.
+Tensor polygamma(std::int64_t n, const Tensor& x);
+/// The complex conjugate; `x` itself where it is real.
+Tensor conj(const Tensor& x);
 Tensor floor(const Tensor& x);
 Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);
@@ -238,6 +242,10 @@ std::pair<Tensor, Tensor> slogdet(const Tensor& x);
 std::pair<Tensor, Tensor> qr(const Tensor& x, bool full_matrices = false);
 /// Singular values, descending.
 Tensor svd(const Tensor& x, bool compute_uv = false);
+/// Singular values, U and V.
+std::tuple<Tensor, Tensor, Tensor> svd_uv(const Tensor& x);
+/// Eigenvalues, ascending, and eigenvectors as columns, of symmetric matrices.
+std::pair<Tensor, Tensor> eigh(const Tensor& x);
 Tensor eigvalsh(const Tensor& x);
 
 // ---- neural networks; channels last

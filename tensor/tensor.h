@@ -87,7 +87,7 @@ class Tensor {
   /// Unique among all tensors of the process; a view has an id of its own. The tape's key.
   std::uint64_t id() const { return body_->id; }
   /// Do no other tensors share these elements?
-  bool unique() const { return body_->references.load(std::memory_order_acquire) == 1 && !body_->base; }
+  bool unique() const { return body_->references.load(std::memory_order_acquire) == 1 && !body_->base && !body_->release; }
 
   /// The elements. Throws TypeError if T is not the element type, FailedPreconditionError for a symbolic tensor.
   template <class T>

@@ -69,10 +69,21 @@ class Variable {
   /// The engine's own access, unseen by tapes and traces: the present value (shared), and its replacement.
   Tensor peek() const;
   void poke(Tensor value) const;
-  /// Takes the value out, so that a caller that holds the only reference may write in place; poke() it back.
-  Tensor take() const;
 
   struct Cell;  // defined in variable.cpp
+
+  /// Holds the cell: nobody else reads or assigns the variable meanwhile, so whoever finds its value unique() may write in place.
+  class Lock {
+   public:
+    explicit Lock(const Variable& variable);
+    Lock(Lock&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+    Lock& operator=(Lock&&) = delete;
+    ~Lock();
+    Tensor& value() const;
+
+   private:
+    Cell* cell_;
+  };
 
  private:
   void check(const Tensor& value, const char* what) const;

@@ -33,10 +33,9 @@ Tensor reshape_like(const Tensor& x, const Tensor& like) {
 }
 
 Tensor restore_axes(const GradContext& context, const Tensor& reduced) {
-  const Tensor& operand = context.input(0);
-  if (!operand.shape().known() || context.boolean("keepdims")) return reduced;
-  const Shape kept = rules::reduce(operand.shape(), rules::wrap_axes(context.attr("axis"), operand.ndim()), true);
-  return reshape(reduced, Ints(kept.begin(), kept.end()));
+  if (context.boolean("keepdims")) return reduced;
+  static const OpDef& op = find_op("restore_axes");
+  return apply(op, {reduced, context.input(0)}, {{"axis", context.attr("axis")}});
 }
 
 }  // namespace grads

@@ -1,8 +1,370 @@
-#include <lockstep/tensor/ops/rules.h>
+// Dense linear algebra on the last two axes, by Eigen.
+
+#include <cmath>
+
+#include <Eigen/Dense>
+
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
+namespace {
 
-std::vector<OpDef> linalg_rows() { return {}; }
+using G = const GradContext&;
+
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using Read = Eigen::Map<const Matrix<T>>;
+template <class T>
+using Write = Eigen::Map<Matrix<T>>;
+
+struct Sizes {
+  std::int64_t batch = 1, rows = 0, columns = 0;
+};
+Sizes sizes_of(const Shape& shape) {
+  Sizes s{.rows = shape[shape.ndim() - 2], .columns = shape[shape.ndim() - 1]};
+  for (int i = 0; i < shape.ndim() - 2; ++i) s.batch *= shape[i];
+  return s;
+}
+Shape batch_of(const Shape& shape) { return Shape(shape.dims().first(std::size_t(shape.ndim() - 2))); }
+
+void require_matrices(const InferContext& context, bool square) {
+  const Shape& shape = context.shape(0);
+  if (shape.ndim() < 2 || (square && shape[shape.ndim() - 1] != shape[shape.ndim() - 2])) context.refuse(square ? "needs square matrices in the last two axes" : "needs at least two axes");
+}
+
+template <class F>
+BoundKernel visit_float(const BindContext& context, F&& f) {
+  return context.dtype_of(0) == float32 ? f(TypeTag<float>{}) : f(TypeTag<double>{});
+}
+
+[[noreturn]] void refuse_matrix(std::string_view op, std::int64_t index, const char* what) {
+  throw InvalidArgumentError("matrix " + std::to_string(index) + " of the batch " + what, op);
+}
+
+void square_infer(InferContext& context) {
+  require_matrices(context, true);
+  rules::like_first(context);
+}
+void per_matrix_infer(InferContext& context) {
+  require_matrices(context, true);
+  context.output(context.dtype_of(0), batch_of(context.shape(0)));
+}
+
+BoundKernel cholesky_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch; ++b) {
+        const Eigen::LLT<Matrix<T>> factor(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
+        if (factor.info() != Eigen::Success) refuse_matrix("cholesky", b, "is not positive definite");
+        Write<T>(static_cast<T*>(out[0]) + b * s.rows * s.rows, s.rows, s.rows) = factor.matrixL();
+      }
+    };
+  });
+}
+
+Tensor transposed(const Tensor& x) {
+  Ints order;
+  for (int i = 0; i < x.ndim() - 2; ++i) order.push_back(i);
+  order.push_back(x.ndim() - 1);
+  order.push_back(x.ndim() - 2);
+  return transpose(x, order);
+}
+
+void require_known(const Tensor& x, const char* op) {
+  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", op);
+}
+
+Tensor identity_like(const Tensor& x) {
+  const Shape batch = batch_of(x.shape());
+  return eye(x.shape()[x.ndim() - 1], {}, Ints(batch.begin(), batch.end()), x.dtype());
+}
+
+/// The lower triangle, its diagonal halved.
+Tensor half_lower(const Tensor& x) { return band_part(x, -1, 0) - band_part(x, 0, 0) * 0.5; }
+
+Gradients cholesky_gradient(G context) {
+  const Tensor& l = context.output();
+  require_known(l, "cholesky");
+  const Tensor inverse = triangular_solve(l, identity_like(l));
+  const Tensor middle = half_lower(matmul(l, context.upstream(), true, false));
+  const Tensor half = matmul(matmul(inverse, middle, true, false), inverse);
+  return {(half + transposed(half)) * 0.5};
+}
+
+/// Column of the size of matrices from one number each.
+Tensor as_matrix(const Tensor& x) { return expand_dims(expand_dims(x, -1), -1); }
+
+BoundKernel det_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch; ++b)
+        static_cast<T*>(out[0])[b] = s.rows == 0 ? T(1) : Eigen::PartialPivLU<Matrix<T>>(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows)).determinant();
+    };
+  });
+}
+Gradients det_gradient(G context) {
+  require_known(context.input(0), "det");
+  return {as_matrix(context.upstream() * context.output()) * inv(context.input(0), true)};
+}
+
+/// LU of a matrix that must not be singular.
+template <class T>
+Eigen::PartialPivLU<Matrix<T>> invertible(const Matrix<T>& x, std::string_view op, std::int64_t index) {
+  Eigen::PartialPivLU<Matrix<T>> lu(x);
+  const auto diagonal = lu.matrixLU().diagonal();
+  for (Eigen::Index i = 0; i < diagonal.size(); ++i)
+    if (diagonal[i] == T(0)) refuse_matrix(op, index, "is singular");
+  return lu;
+}
+
+BoundKernel inv_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0)), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
+        const Matrix<T> inverse = invertible<T>(x, "inv", b).inverse();
+        Write<T> z(static_cast<T*>(out[0]) + b * s.rows * s.rows, s.rows, s.rows);
+        if (adjoint) z = inverse.transpose();
+        else z = inverse;
+      }
+    };
+  });
+}
+Gradients inv_gradient(G context) {
+  const Tensor& y = context.output();
+  const Tensor up = context.upstream();
+  if (context.boolean("adjoint")) return {-matmul(matmul(y, up, false, true), y)};
+  return {-matmul(matmul(y, up, true, false), y, false, true)};
+}
+
+void solve_infer(InferContext& context) {
+  require_matrices(context, true);
+  const Shape &a = context.shape(0), &b = context.shape(1);
+  if (b.ndim() != a.ndim() || batch_of(a) != batch_of(b) || b[b.ndim() - 2] != a[a.ndim() - 1]) context.refuse("the right side must have the matrices' batch axes and rows");
+  context.output(context.dtype_of(0), b);
+}
+
+BoundKernel solve_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
+        const Read<T> y(static_cast<const T*>(in[1]) + b * s.rows * columns, s.rows, columns);
+        const Matrix<T> matrix = adjoint ? Matrix<T>(x.transpose()) : Matrix<T>(x);
+        Write<T>(static_cast<T*>(out[0]) + b * s.rows * columns, s.rows, columns) = invertible<T>(matrix, "solve", b).solve(y);
+      }
+    };
+  });
+}
+Gradients solve_gradient(G context) {
+  const bool adjoint = context.boolean("adjoint");
+  const Tensor db = solve(context.input(0), context.upstream(), !adjoint);
+  return {-(adjoint ? matmul(context.output(), db, false, true) : matmul(db, context.output(), false, true)), db};
+}
+
+BoundKernel triangular_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, lower = context.boolean("lower"), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
+        const Read<T> y(static_cast<const T*>(in[1]) + b * s.rows * columns, s.rows, columns);
+        for (std::int64_t i = 0; i < s.rows; ++i)
+          if (x(i, i) == T(0)) refuse_matrix("triangular_solve", b, "is singular");
+        Write<T> z(static_cast<T*>(out[0]) + b * s.rows * columns, s.rows, columns);
+        z = y;
+        if (lower && !adjoint) x.template triangularView<Eigen::Lower>().solveInPlace(z);
+        else if (lower) x.template triangularView<Eigen::Lower>().transpose().solveInPlace(z);
+        else if (!adjoint) x.template triangularView<Eigen::Upper>().solveInPlace(z);
+        else x.template triangularView<Eigen::Upper>().transpose().solveInPlace(z);
+      }
+    };
+  });
+}
+Gradients triangular_gradient(G context) {
+  const bool adjoint = context.boolean("adjoint"), lower = context.boolean("lower");
+  const Tensor db = triangular_solve(context.input(0), context.upstream(), lower, !adjoint);
+  const Tensor da = -(adjoint ? matmul(context.output(), db, false, true) : matmul(db, context.output(), false, true));
+  return {lower ? band_part(da, -1, 0) : band_part(da, 0, -1), db};
+}
+
+void slogdet_infer(InferContext& context) {
+  per_matrix_infer(context);
+  context.output(context.dtype_of(0), batch_of(context.shape(0)));
+}
+BoundKernel slogdet_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch; ++b) {
+        T sign = 1, log = 0;
+        if (s.rows > 0) {
+          const Eigen::PartialPivLU<Matrix<T>> lu(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
+          sign = T(lu.permutationP().determinant());
+          for (std::int64_t i = 0; i < s.rows; ++i) {
+            const T pivot = lu.matrixLU()(i, i);
+            sign *= pivot > 0 ? T(1) : pivot < 0 ? T(-1) : T(0);
+            log += std::log(std::fabs(pivot));
+          }
+        }
+        static_cast<T*>(out[0])[b] = sign;
+        static_cast<T*>(out[1])[b] = log;
+      }
+    };
+  });
+}
+Gradients slogdet_gradient(G context) {
+  require_known(context.input(0), "slogdet");
+  return {as_matrix(context.upstream(1)) * inv(context.input(0), true)};
+}
+
+void qr_infer(InferContext& context) {
+  require_matrices(context, false);
+  const Sizes s = sizes_of(context.shape(0));
+  const std::int64_t inner = context.boolean("full_matrices") ? s.rows : std::min(s.rows, s.columns);
+  Shape q = batch_of(context.shape(0)), r = q;
+  q.push_back(s.rows), q.push_back(inner), r.push_back(inner), r.push_back(s.columns);
+  context.output(context.dtype_of(0), q);
+  context.output(context.dtype_of(0), r);
+}
+BoundKernel qr_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0)), full = context.boolean("full_matrices")](Inputs in, Outputs out) {
+      const std::int64_t inner = full ? s.rows : std::min(s.rows, s.columns);
+      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+        const Eigen::HouseholderQR<Matrix<T>> factor(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.columns, s.rows, s.columns));
+        Write<T>(static_cast<T*>(out[0]) + b * s.rows * inner, s.rows, inner) = factor.householderQ() * Matrix<T>::Identity(s.rows, inner);
+        Write<T> r(static_cast<T*>(out[1]) + b * inner * s.columns, inner, s.columns);
+        r.setZero();
+        r.topRows(std::min(s.rows, s.columns)) = factor.matrixQR().topRows(std::min(s.rows, s.columns)).template triangularView<Eigen::Upper>();
+      }
+    };
+  });
+}
+/// S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions" (2010): for as many rows as columns, or more.
+Gradients qr_gradient(G context) {
+  const Tensor &q = context.output(0), &r = context.output(1);
+  require_known(q, "qr");
+  const Sizes s = sizes_of(context.input(0).shape());
+  if (s.rows < s.columns || (context.boolean("full_matrices") && s.rows != s.columns))
+    throw UnimplementedError("the gradient needs at least as many rows as columns and full_matrices = false", "qr");
+  const Tensor up_q = context.upstream(0), up_r = context.upstream(1);
+  const Tensor m = matmul(r, up_r, false, true) - matmul(up_q, q, true, false);
+  const Tensor lower = band_part(m, -1, 0);
+  const Tensor symmetric = lower + transposed(lower) - band_part(m, 0, 0);
+  const Tensor left = up_q + matmul(q, symmetric);
+  return {transposed(triangular_solve(r, transposed(left), false, false))};
+}
+
+void svd_infer(InferContext& context) {
+  require_matrices(context, false);
+  const Sizes s = sizes_of(context.shape(0));
+  const std::int64_t inner = std::min(s.rows, s.columns);
+  Shape values = batch_of(context.shape(0)), u = values, v = values;
+  values.push_back(inner);
+  context.output(context.dtype_of(0), values);
+  if (!context.boolean("compute_uv")) return;
+  u.push_back(s.rows), u.push_back(inner), v.push_back(s.columns), v.push_back(inner);
+  context.output(context.dtype_of(0), u);
+  context.output(context.dtype_of(0), v);
+}
+BoundKernel svd_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0)), vectors = context.boolean("compute_uv")](Inputs in, Outputs out) {
+      const std::int64_t inner = std::min(s.rows, s.columns);
+      for (std::int64_t b = 0; b < s.batch && inner > 0; ++b) {
+        using Plain = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
+        const Eigen::BDCSVD<Plain> svd(Plain(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.columns, s.rows, s.columns)), vectors ? Eigen::ComputeThinU | Eigen::ComputeThinV : 0);
+        std::copy_n(svd.singularValues().data(), inner, static_cast<T*>(out[0]) + b * inner);
+        if (!vectors) continue;
+        Write<T>(static_cast<T*>(out[1]) + b * s.rows * inner, s.rows, inner) = svd.matrixU();
+        Write<T>(static_cast<T*>(out[2]) + b * s.columns * inner, s.columns, inner) = svd.matrixV();
+      }
+    };
+  });
+}
+Gradients svd_gradient(G context) {
+  if (context.output_count() == 3 && (context.has_upstream(1) || context.has_upstream(2)))
+    throw UnimplementedError("singular vectors have no gradient here; take it through the singular values", "svd");
+  static const OpDef& op = find_op("svd");
+  const Tensors parts = apply_all(op, {context.input(0)}, {{"compute_uv", true}});
+  return {matmul(parts[1] * expand_dims(context.upstream(0), -2), parts[2], false, true)};
+}
+
+// ---- symmetric eigenproblem
+
+void eigh_infer(InferContext& context) {
+  require_matrices(context, true);
+  Shape values = batch_of(context.shape(0));
+  values.push_back(sizes_of(context.shape(0)).rows);
+  context.output(context.dtype_of(0), values);
+  context.output(context.dtype_of(0), context.shape(0));
+}
+BoundKernel eigh_cpu(const BindContext& context) {
+  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
+      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+        const Eigen::SelfAdjointEigenSolver<Matrix<T>> solver(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
+        if (solver.info() != Eigen::Success) refuse_matrix("eigh", b, "did not converge (is it finite?)");
+        std::copy_n(solver.eigenvalues().data(), s.rows, static_cast<T*>(out[0]) + b * s.rows);
+        Write<T>(static_cast<T*>(out[1]) + b * s.rows * s.rows, s.rows, s.rows) = solver.eigenvectors();
+      }
+    };
+  });
+}
+/// Only the lower triangle is read, so the gradient stands there.
+Gradients eigh_gradient(G context) {
+  const Tensor &values = context.output(0), &v = context.output(1);
+  require_known(v, "eigh");
+  Tensor middle = diag(context.upstream(0));
+  if (context.has_upstream(1)) {
+    const Tensor gaps = expand_dims(values, -2) - expand_dims(values, -1);
+    const Tensor f = divide_no_nan(ones_like(gaps), gaps);
+    middle = middle + f * matmul(v, context.upstream(1), true, false);
+  }
+  const Tensor full_gradient = matmul(v, matmul(middle, v, false, true));
+  const Tensor sum = full_gradient + transposed(full_gradient);
+  return {band_part(sum, -1, 0) - band_part(sum, 0, 0) * 0.5};
+}
+
+OpDef base(std::string_view name, std::string_view doc, int inputs, std::vector<AttrDef> attrs, void (*infer)(InferContext&), BoundKernel (*cpu)(const BindContext&), GradRule gradient, OnnxForm form, std::vector<Sample> samples) {
+  return {.name = name, .doc = doc, .family = "linalg", .min_inputs = inputs, .max_inputs = inputs, .attrs = std::move(attrs), .dtypes = same(dtypes(float32, float64)), .infer = infer, .gradient = gradient,
+          .precision = Precision::keep_high, .onnx = form, .samples = std::move(samples), .cpu = cpu};
+}
+AttrDef flag(std::string_view name, bool fallback = false) { return {.name = name, .type = AttrType::boolean, .fallback = fallback}; }
+
+}  // namespace
+
+std::tuple<Tensor, Tensor, Tensor> svd_uv(const Tensor& x) {
+  static const OpDef& op = find_op("svd");
+  Tensors parts = apply_all(op, {x}, {{"compute_uv", true}});
+  return {parts[0], parts[1], parts[2]};
+}
+
+std::pair<Tensor, Tensor> eigh(const Tensor& x) {
+  static const OpDef& op = find_op("eigh");
+  Tensors parts = apply_all(op, {x});
+  return {parts[0], parts[1]};
+}
+
+std::vector<OpDef> linalg_rows() {
+  const auto none = no_onnx("ONNX has no such operator");
+  const Sample::Operand square{.shape = {2, 3, 3}}, wide{.shape = {2, 3, 2}};
+  std::vector<OpDef> rows;
+  rows.push_back(base("cholesky", "the lower triangular L with L L^T = x, for symmetric positive definite x (its lower triangle is read)", 1, {}, square_infer, cholesky_cpu, cholesky_gradient, none, {}));
+  rows.push_back(base("det", "the determinant", 1, {}, per_matrix_infer, det_cpu, det_gradient, onnx("Det"), {{.inputs = {square}}}));
+  rows.push_back(base("inv", "the inverse (of the transpose if adjoint); singular matrices are refused", 1, {flag("adjoint")}, square_infer, inv_cpu, inv_gradient, none, {{.inputs = {square}}, {.inputs = {square}, .attrs = {{"adjoint", true}}}}));
+  rows.push_back(base("solve", "X with A X = B (A^T X = B if adjoint); singular matrices are refused", 2, {flag("adjoint")}, solve_infer, solve_cpu, solve_gradient, none, {{.inputs = {square, wide}}, {.inputs = {square, wide}, .attrs = {{"adjoint", true}}}}));
+  const Sample::Operand triangle{.shape = {2, 3, 3}, .low = 0.5, .high = 2};
+  rows.push_back(base("triangular_solve", "X with A X = B for triangular A; the other triangle is not read", 2, {flag("lower", true), flag("adjoint")}, solve_infer, triangular_cpu, triangular_gradient, none,
+                      {{.inputs = {triangle, wide}}, {.inputs = {triangle, wide}, .attrs = {{"lower", false}, {"adjoint", true}}}}));
+  rows.push_back(base("slogdet", "the sign of the determinant and the logarithm of its absolute value", 1, {}, slogdet_infer, slogdet_cpu, slogdet_gradient, none, {{.inputs = {square}}}));
+  rows.push_back(base("qr", "Q with orthonormal columns and upper triangular R, Q R = x", 1, {flag("full_matrices")}, qr_infer, qr_cpu, qr_gradient, none, {{.inputs = {{.shape = {2, 4, 3}}}}}));
+  rows.push_back(base("svd", "the singular values, descending; with compute_uv also U and V", 1, {flag("compute_uv")}, svd_infer, svd_cpu, svd_gradient, none, {{.inputs = {{.shape = {4, 3}}}}}));
+  rows.push_back(base("eigh", "eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices; the lower triangle is read", 1, {}, eigh_infer, eigh_cpu, eigh_gradient, none, {}));
+  rows.push_back(base("eigvalsh", "the eigenvalues of symmetric matrices, ascending", 1, {}, [](InferContext& c) { eigh_infer(c); c.outputs.pop_back(); }, nullptr, {}, none, {{.inputs = {square}}}));
+  rows.back().compose = [](const OpCall&, std::span<const Tensor> in) -> Tensors { return {eigh(in[0]).first}; };
+  return rows;
+}
 
 }  // namespace lockstep

@@ -1,8 +1,227 @@
-#include <lockstep/tensor/ops/rules.h>
+// Softmax and the losses that are computed with it, or with the sigmoid, from logits.
+
+#include <algorithm>
+#include <cmath>
+
+#include <lockstep/tensor/base/parallel.h>
+#include <lockstep/tensor/onednn/primitive.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/reduce.h>
+#include <lockstep/tensor/ops/rules.h>
+#include <lockstep/tensor/pointwise/bind.h>
+#include <lockstep/tensor/pointwise/kernels.h>
 
 namespace lockstep {
+namespace {
 
-std::vector<OpDef> softmax_rows() { return {}; }
+using G = const GradContext&;
+
+template <class F>
+BoundKernel visit_float(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::float16: return f(TypeTag<Half>{});
+    case DType::bfloat16: return f(TypeTag<BFloat16>{});
+    case DType::float32: return f(TypeTag<float>{});
+    default: return f(TypeTag<double>{});
+  }
+}
+
+struct Lines {
+  std::int64_t outer = 1, count = 1, inner = 1;
+};
+Lines lines_of(const Shape& shape, std::int64_t axis_) {
+  const int axis = rules::wrap_axis(axis_, shape.ndim());
+  Lines lines;
+  for (int i = 0; i < axis; ++i) lines.outer *= shape[i];
+  lines.count = shape[axis];
+  for (int i = axis + 1; i < shape.ndim(); ++i) lines.inner *= shape[i];
+  return lines;
+}
+
+void softmax_infer(InferContext& context) {
+  rules::axis(context, context.integer("axis"), context.shape(0).ndim());
+  rules::like_first(context);
+}
+
+/// log(sum(exp(x))) of `count` elements `stride` apart, finite for large ones.
+template <class C, class T>
+C log_sum_exp(const T* x, std::int64_t count, std::int64_t stride) {
+  C peak = -std::numeric_limits<C>::infinity(), sum = 0;
+  for (std::int64_t k = 0; k < count; ++k) peak = std::max(peak, static_cast<C>(x[k * stride]));
+  if (std::isinf(peak) && peak < 0) return peak;
+  for (std::int64_t k = 0; k < count; ++k) sum += std::exp(static_cast<C>(x[k * stride]) - peak);
+  return peak + std::log(sum);
+}
+
+template <bool Log>
+BoundKernel softmax_cpu(const BindContext& context) {
+  const Lines l = lines_of(context.shape(0), context.integer("axis"));
+  if (context.dtype_of(0) == float32 && l.inner == 1 && l.outer * l.count > 0) {
+    auto primitive = onednn::cached({5, Log, l.outer, l.count, intra_op_threads()}, [&]() -> std::shared_ptr<onednn::Primitive> {
+      const auto rows = onednn::dense({l.outer, l.count}, float32);
+      const onednn::Primitive::Arguments arguments{{DNNL_ARG_SRC, rows}, {DNNL_ARG_DST, rows}};
+      if (Log) {
+        const dnnl::logsoftmax_forward::primitive_desc pd({dnnl::prop_kind::forward_inference, rows, 1}, onednn::attributes(), onednn::engine());
+        return std::make_shared<onednn::Primitive>(dnnl::logsoftmax_forward(pd), arguments, pd.scratchpad_desc());
+      }
+      const dnnl::softmax_forward::primitive_desc pd({dnnl::prop_kind::forward_inference, rows, 1}, onednn::attributes(), onednn::engine());
+      return std::make_shared<onednn::Primitive>(dnnl::softmax_forward(pd), arguments, pd.scratchpad_desc());
+    });
+    return [primitive](Inputs in, Outputs out) { primitive->run({in[0], out[0]}); };
+  }
+  return visit_float(context.dtype_of(0), [&]<class T>(TypeTag<T>) -> BoundKernel {
+    using C = compute_t<T>;
+    return [l](Inputs in, Outputs out) {
+      for (std::int64_t line = 0; line < l.outer * l.inner; ++line) {
+        const std::int64_t at = line / l.inner * l.count * l.inner + line % l.inner;
+        const T* x = static_cast<const T*>(in[0]) + at;
+        T* z = static_cast<T*>(out[0]) + at;
+        const C total = log_sum_exp<C>(x, l.count, l.inner);
+        for (std::int64_t k = 0; k < l.count; ++k) {
+          const C log = static_cast<C>(x[k * l.inner]) - total;
+          z[k * l.inner] = T(Log ? log : std::exp(log));
+        }
+      }
+    };
+  });
+}
+
+Gradients softmax_gradient(G c) {
+  const Tensor& y = c.output();
+  const Tensor up = c.upstream();
+  return {(up - reduce_sum(up * y, c.integer("axis"), true)) * y};
+}
+Gradients log_softmax_gradient(G c) {
+  const Tensor up = c.upstream();
+  return {up - exp(c.output()) * reduce_sum(up, c.integer("axis"), true)};
+}
+
+// ---- cross entropies
+
+void dense_infer(InferContext& context) {
+  if (context.shape(0) != context.shape(1)) context.refuse("labels and logits differ in shape");
+  const int axis = rules::axis(context, context.integer("axis"), context.shape(1).ndim());
+  const int axes[] = {axis};
+  context.output(context.dtype_of(1), rules::reduce(context.shape(1), axes, false));
+}
+Tensors dense_of(const OpCall& call, std::span<const Tensor> in) {
+  const Tensor logs = log_softmax(in[1], call.integer("axis"));
+  return {-reduce_sum(in[0] * logs, call.integer("axis"))};
+}
+
+void sparse_infer(InferContext& context) {
+  const Shape &labels = context.shape(0), &logits = context.shape(1);
+  if (logits.ndim() < 1 || labels != Shape(logits.dims().first(std::size_t(logits.ndim() - 1)))) context.refuse("the labels must have the logits' shape without the last axis");
+  context.output(context.dtype_of(1), labels);
+}
+
+BoundKernel sparse_cpu(const BindContext& context) {
+  const std::int64_t classes = context.shape(1)[context.shape(1).ndim() - 1], rows = context.shape(0).numel();
+  const bool wide = context.dtype_of(0) == int64;
+  const auto label = [wide](const void* labels, std::int64_t i) { return wide ? static_cast<const std::int64_t*>(labels)[i] : std::int64_t(static_cast<const std::int32_t*>(labels)[i]); };
+  const auto check = [=](const void* labels) {
+    for (std::int64_t i = 0; i < rows; ++i)
+      if (label(labels, i) < 0 || label(labels, i) >= classes)
+        throw InvalidArgumentError("label " + std::to_string(label(labels, i)) + " (element " + std::to_string(i) + ") is not in [0, " + std::to_string(classes) + ")", "sparse_softmax_cross_entropy_with_logits");
+  };
+  if (context.dtype_of(1) == float32) {
+    // Row by row with the vector exponential: the row shifted by its largest element lies in a small tile.
+    static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
+    static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
+    return [=](Inputs in, Outputs out) {
+      check(in[0]);
+      constexpr std::int64_t kTile = 512;
+      alignas(64) float tile[kTile];
+      for (std::int64_t i = 0; i < rows; ++i) {
+        const float* x = static_cast<const float*>(in[1]) + i * classes;
+        const float peak = peaks.run(x, classes);
+        float sum = 0;
+        for (std::int64_t begin = 0; begin < classes; begin += kTile) {
+          const std::int64_t n = std::min(kTile, classes - begin);
+          for (std::int64_t k = 0; k < n; ++k) tile[k] = x[begin + k] - peak;
+          const void* operand[] = {tile};
+          exponential(operand, tile, n, nullptr);
+          sum += sums.run(tile, n);
+        }
+        static_cast<float*>(out[0])[i] = peak + std::log(sum) - x[label(in[0], i)];
+      }
+    };
+  }
+  return visit_float(context.dtype_of(1), [&]<class T>(TypeTag<T>) -> BoundKernel {
+    using C = compute_t<T>;
+    return [=](Inputs in, Outputs out) {
+      check(in[0]);
+      for (std::int64_t i = 0; i < rows; ++i) {
+        const T* x = static_cast<const T*>(in[1]) + i * classes;
+        static_cast<T*>(out[0])[i] = T(log_sum_exp<C>(x, classes, 1) - static_cast<C>(x[label(in[0], i)]));
+      }
+    };
+  });
+}
+
+Gradients sparse_gradient(G c) {
+  const Tensor& logits = c.input(1);
+  if (!logits.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "sparse_softmax_cross_entropy_with_logits");
+  const Tensor hot = one_hot(c.input(0), logits.shape()[logits.ndim() - 1], 1, 0, -1, logits.dtype());
+  return {Gradient(), (softmax(logits) - hot) * expand_dims(c.upstream(), -1)};
+}
+
+void same_shape_infer(InferContext& context) {
+  if (context.shape(0) != context.shape(1)) context.refuse("labels and logits differ in shape");
+  context.output(context.dtype_of(1), context.shape(1));
+}
+
+PointwiseFn sigmoid_run(std::span<const DType> in, DType) { return pointwise::float_run(pointwise::Kernel::sigmoid_cross_entropy, in[0]); }
+
+Gradients sigmoid_gradient(G c) {
+  const Tensor up = c.upstream();
+  return {-(up * c.input(1)), up * (sigmoid(c.input(1)) - c.input(0))};
+}
+
+Tensors weighted_of(const OpCall& call, std::span<const Tensor> in) {
+  const Tensor &z = in[0], &x = in[1];
+  return {(1 - z) * x + (z * (call.number("pos_weight") - 1) + 1) * softplus(-x)};
+}
+
+Tensors l2_normalize_of(const OpCall& call, std::span<const Tensor> in) {
+  Axes axes;
+  axes.value = call.attr("axis");
+  const Tensor sum = reduce_sum(square(in[0]), axes, true);
+  return {in[0] * rsqrt(maximum(sum, scalar(call.number("epsilon"), in[0].dtype())))};
+}
+
+OpDef base(std::string_view name, std::string_view doc, int inputs, DTypeRule dtypes, std::vector<AttrDef> attrs, void (*infer)(InferContext&), GradRule gradient, OnnxForm form, std::vector<Sample> samples) {
+  return {.name = name, .doc = doc, .family = "softmax", .min_inputs = inputs, .max_inputs = inputs, .attrs = std::move(attrs), .dtypes = std::move(dtypes), .infer = infer, .gradient = gradient,
+          .precision = Precision::keep_high, .onnx = form, .samples = std::move(samples)};
+}
+
+}  // namespace
+
+std::vector<OpDef> softmax_rows() {
+  const AttrDef axis{.name = "axis", .type = AttrType::integer, .fallback = std::int64_t(-1)};
+  const Sample::Operand x{.shape = {2, 3, 4}}, rows_{.shape = {3, 4}}, probabilities{.shape = {3, 4}, .low = 0, .high = 1};
+  const auto composed = no_onnx("exported as the ops that define it");
+  std::vector<OpDef> rows;
+  rows.push_back(base("softmax", "exp(x) / sum(exp(x)) along an axis, finite for large x", 1, same(kFloats), {axis}, softmax_infer, softmax_gradient, onnx("Softmax"), {{.inputs = {x}}, {.inputs = {x}, .attrs = {{"axis", std::int64_t(1)}}}}));
+  rows.back().cpu = softmax_cpu<false>;
+  rows.push_back(base("log_softmax", "x - log(sum(exp(x))) along an axis", 1, same(kFloats), {axis}, softmax_infer, log_softmax_gradient, onnx("LogSoftmax"), {{.inputs = {x}}, {.inputs = {x}, .attrs = {{"axis", std::int64_t(0)}}}}));
+  rows.back().cpu = softmax_cpu<true>;
+  rows.push_back(base("softmax_cross_entropy_with_logits", "-sum(labels log_softmax(logits)) along an axis; labels (operand 0) are probabilities", 2, same(kFloats), {axis}, dense_infer, {}, composed, {{.inputs = {probabilities, rows_}}}));
+  rows.back().compose = dense_of;
+  rows.push_back(base("sparse_softmax_cross_entropy_with_logits", "-log_softmax(logits)[label]; labels (operand 0) are class numbers", 2, {{{kIndexInts, 0}, {kFloats, 1}}}, {}, sparse_infer, sparse_gradient, onnx("SoftmaxCrossEntropyLoss"),
+                      {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_}}}));
+  rows.back().cpu = sparse_cpu;
+  rows.push_back(base("sigmoid_cross_entropy_with_logits", "max(x, 0) - x z + log(1 + exp(-|x|)) for labels z (operand 0) and logits x", 2, same(kFloats), {}, same_shape_infer, sigmoid_gradient, composed, {{.inputs = {probabilities, rows_}}}));
+  rows.back().fusion = Fusion::pointwise;
+  rows.back().cpu = bind_pointwise;
+  rows.back().pointwise = sigmoid_run;
+  rows.push_back(base("weighted_cross_entropy_with_logits", "sigmoid_cross_entropy_with_logits with the positive term times pos_weight", 2, same(kFloats), {{.name = "pos_weight", .type = AttrType::number, .required = true}}, same_shape_infer, {}, composed,
+                      {{.inputs = {probabilities, rows_}, .attrs = {{"pos_weight", 2.0}}}}));
+  rows.back().compose = weighted_of;
+  rows.push_back(base("l2_normalize", "x / sqrt(max(sum(x^2), epsilon)) over axes", 1, same(kFloats), {{.name = "axis", .type = AttrType::axes, .fallback = std::int64_t(-1)}, {.name = "epsilon", .type = AttrType::number, .fallback = 1e-12}},
+                      [](InferContext& c) { rules::axes(c, c.attr("axis"), c.shape(0).ndim()); rules::like_first(c); }, {}, onnx("LpNormalization"), {{.inputs = {x}}, {.inputs = {x}, .attrs = {{"axis", Ints{0, 1}}}}}));
+  rows.back().compose = l2_normalize_of;
+  return rows;
+}
 
 }  // namespace lockstep

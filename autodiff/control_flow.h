@@ -1,0 +1,32 @@
+#pragma once
+// Control flow that becomes part of a traced graph (tf.cond, tf.while_loop). Outside of a trace the functions just branch and loop.
+
+#include <functional>
+#include <span>
+
+#include <lockstep/tensor/op.h>
+
+namespace lockstep::autodiff {
+
+using Branch = std::function<Tensors()>;
+using LoopCondition = std::function<Tensor(std::span<const Tensor> state)>;
+using LoopBody = std::function<Tensors(std::span<const Tensor> state)>;
+
+/// The results of `if_true` or `if_false`, by the scalar bool `predicate`. Both must give as many results of the same dtypes and
+/// shapes; variables assigned in a branch change only if it is taken. Differentiable, to any order.
+/// Throws TypeError for a predicate that is not bool, InvalidArgumentError if it is no scalar or the branches disagree.
+Tensors cond(const Tensor& predicate, const Branch& if_true, const Branch& if_false);
+/// For one result.
+Tensor cond(const Tensor& predicate, const std::function<Tensor()>& if_true, const std::function<Tensor()>& if_false);
+
+/// Repeats `body` on the state while `condition` gives true; dtypes and shapes of the state stay the same. Differentiable once: the
+/// gradient runs the loop again, keeps every state, and walks back (memory in proportion to the number of rounds).
+Tensors while_loop(const LoopCondition& condition, const LoopBody& body, Tensors initial);
+
+/// `body(i, state)` for i = start, start + 1, ... limit - 1; `limit` is an int32 or int64 scalar.
+Tensors for_range(const Tensor& start, const Tensor& limit, const std::function<Tensors(const Tensor& i, std::span<const Tensor> state)>& body, Tensors initial);
+
+/// Prints `message` and the tensors when it runs (tf.print): also inside a traced function, in the order of the program.
+void print(const std::string& message, std::span<const Tensor> tensors = {});
+
+}  // namespace lockstep::autodiff

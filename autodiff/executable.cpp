@@ -1,0 +1,284 @@
+#include <lockstep/autodiff/executable.h>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+#include <lockstep/autodiff/fused.h>
+#include <lockstep/autodiff/trace.h>
+#include <lockstep/tensor/base/parallel.h>
+
+namespace lockstep::autodiff {
+
+/// What one running call needs: the pointer table, the arena and the tensors it keeps alive. Reused by later calls.
+struct Executable::Context {
+  std::vector<void*> table;
+  std::vector<void*> memory;  // by storage
+  Tensor arena;
+  std::vector<Tensor> snapshots;  // read-only variables
+  std::vector<Tensor> fresh;      // new memory of updated variables whose old value somebody else holds
+  std::vector<Variable::Lock> locks;
+};
+
+/// A context taken from the idle ones; goes back when the call ends, also by an exception.
+struct Executable::Borrowed {
+  const Executable& owner;
+  std::unique_ptr<Context> context;
+  Borrowed(const Executable& owner_, std::unique_ptr<Context> context_) : owner(owner_), context(std::move(context_)) {}
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  ~Borrowed() {
+    context->locks.clear();
+    for (Tensor& tensor : context->snapshots) tensor = Tensor();
+    for (Tensor& tensor : context->fresh) tensor = Tensor();
+    const std::lock_guard lock(owner.mutex_);
+    owner.idle_.push_back(std::move(context));
+  }
+};
+
+Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::move(graph)) {
+  interpreted_ = !graph_.static_shapes() ||
+                 std::any_of(graph_.values.begin(), graph_.values.end(), [](const Value& value) { return value.spec.dtype == string; });
+  plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ ? intra_op_threads() : 1), options);
+  if (interpreted_) {
+    last_use_.assign(graph_.values.size(), -1);
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n)
+      for (const ValueId input : graph_.nodes[n].inputs) last_use_[std::size_t(input)] = int(n);
+    for (const ValueId result : graph_.results) last_use_[std::size_t(result)] = int(graph_.nodes.size());
+    for (const Update& update : graph_.updates) last_use_[std::size_t(update.value)] = int(graph_.nodes.size());
+  } else {
+    build();
+  }
+}
+
+Executable::~Executable() = default;
+
+void Executable::bind_node(const Node& node) {
+  SmallVector<const TensorSpec*, 8> inputs;
+  std::vector<TensorSpec> outputs;
+  for (const ValueId input : node.inputs) inputs.push_back(&graph_.spec(input));
+  for (const ValueId output : node.outputs) outputs.push_back(graph_.spec(output));
+  if (!node.op->cpu) throw UnimplementedError("there is no kernel for device cpu:0", node.op->name);
+  const auto add_entries = [&](const auto& values) {
+    const int first = int(table_storage_.size());
+    for (const ValueId value : values) {
+      const int storage = plan_.storage_of[std::size_t(value)];
+      positions_[std::size_t(storage)].push_back(int(table_storage_.size()));
+      table_storage_.push_back(storage);
+    }
+    return first;
+  };
+  const int first_input = add_entries(node.inputs);
+  const int first_output = add_entries(node.outputs);
+  steps_.push_back({node.op->cpu(BindContext(*node.op, node.attrs, inputs, outputs)), first_input, first_output});
+}
+
+void Executable::build() {
+  positions_.resize(plan_.storages.size());
+  // Views need no step; the stages are renumbered to the steps that remain.
+  std::vector<Stage> stages;
+  for (const Stage& stage : plan_.schedule.stages) {
+    const int begin = int(steps_.size());
+    for (int k = stage.begin; k < stage.end; ++k) {
+      const Node& node = graph_.nodes[std::size_t(plan_.schedule.order[std::size_t(k)])];
+      if (node.op->fusion != Fusion::view) bind_node(node);
+    }
+    if (int(steps_.size()) > begin) stages.push_back({begin, int(steps_.size()), stage.parallel});
+  }
+  plan_.schedule.stages = std::move(stages);
+  update_of_.assign(plan_.storages.size(), -1);
+  for (std::size_t s = 0; s < plan_.storages.size(); ++s)
+    for (std::size_t u = 0; u < graph_.updates.size() && plan_.storages[s].kind == Storage::Kind::variable; ++u)
+      if (graph_.updates[u].variable == graph_.nodes[std::size_t(plan_.storages[s].index)].variable) update_of_[s] = int(u);
+  lock_order_.resize(graph_.updates.size());
+  for (std::size_t u = 0; u < lock_order_.size(); ++u) lock_order_[u] = int(u);
+  std::sort(lock_order_.begin(), lock_order_.end(), [&](int a, int b) {
+    return std::less<>()(graph_.updates[std::size_t(a)].variable.key(), graph_.updates[std::size_t(b)].variable.key());
+  });
+}
+
+Executable::Borrowed Executable::acquire() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Context> context = std::move(idle_.back());
+      idle_.pop_back();
+      return {*this, std::move(context)};
+    }
+  }
+  auto context = std::make_unique<Context>();
+  context->table.resize(table_storage_.size());
+  context->memory.resize(plan_.storages.size());
+  context->arena = Tensor::empty({plan_.arena_bytes}, uint8);
+  context->snapshots.resize(graph_.nodes.size());
+  context->fresh.resize(graph_.updates.size());
+  context->locks.reserve(graph_.updates.size());
+  for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
+    const Storage& storage = plan_.storages[s];
+    if (storage.kind == Storage::Kind::arena) point(*context, int(s), static_cast<std::byte*>(context->arena.mutable_raw()) + storage.offset);
+    if (storage.kind == Storage::Kind::constant)
+      point(*context, int(s), const_cast<void*>(graph_.nodes[std::size_t(storage.index)].constant.raw()));
+  }
+  return {*this, std::move(context)};
+}
+
+void Executable::point(Context& context, int storage, void* memory) const {
+  context.memory[std::size_t(storage)] = memory;
+  for (const int position : positions_[std::size_t(storage)]) context.table[std::size_t(position)] = memory;
+}
+
+void Executable::run_stage(Context& context, const Stage& stage) const {
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int k = stage.begin; k < stage.end; ++k) {
+    try {
+      const Step& step = steps_[std::size_t(k)];
+      step.kernel(context.table.data() + step.first_input, context.table.data() + step.first_output);
+    } catch (...) {
+#pragma omp critical(lockstep_stage_failure)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+void Executable::run_steps(Context& context) const {
+  void** table = context.table.data();
+  for (const Stage& stage : plan_.schedule.stages) {
+    if (stage.parallel) {
+      run_stage(context, stage);
+      continue;
+    }
+    for (int k = stage.begin; k < stage.end; ++k) {
+      const Step& step = steps_[std::size_t(k)];
+      step.kernel(table + step.first_input, table + step.first_output);
+    }
+  }
+}
+
+Tensors Executable::run(std::span<const Tensor> arguments) const {
+  if (interpreted_) return interpret(arguments);
+  Borrowed borrowed = acquire();
+  Context& context = *borrowed.context;
+
+  // Variables that are only read: a snapshot each, taken before any lock is held.
+  for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
+    const Storage& storage = plan_.storages[s];
+    if (storage.kind != Storage::Kind::variable) continue;
+    if (update_of_[s] >= 0) continue;
+    context.snapshots[std::size_t(storage.index)] = graph_.nodes[std::size_t(storage.index)].variable.peek();
+    point(context, int(s), const_cast<void*>(context.snapshots[std::size_t(storage.index)].raw()));
+  }
+  for (const int u : lock_order_) context.locks.emplace_back(graph_.updates[std::size_t(u)].variable);
+  SmallVector<const Variable::Lock*, 16> lock_of(graph_.updates.size());
+  for (std::size_t k = 0; k < lock_order_.size(); ++k) lock_of[std::size_t(lock_order_[k])] = &context.locks[k];
+
+  Tensors results(graph_.results.size());
+  for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
+    const Storage& storage = plan_.storages[s];
+    switch (storage.kind) {
+      case Storage::Kind::argument: point(context, int(s), const_cast<void*>(arguments[std::size_t(storage.index)].raw())); break;
+      case Storage::Kind::result: {
+        const ValueId value = graph_.results[std::size_t(storage.index)];
+        results[std::size_t(storage.index)] = Tensor::empty(graph_.spec(value).shape, graph_.spec(value).dtype);
+        point(context, int(s), results[std::size_t(storage.index)].mutable_raw());
+        break;
+      }
+      case Storage::Kind::variable: {
+        if (update_of_[s] >= 0) point(context, int(s), const_cast<void*>(lock_of[std::size_t(update_of_[s])]->value().raw()));
+        break;
+      }
+      case Storage::Kind::update: {
+        const auto u = std::size_t(storage.index);
+        Tensor& current = lock_of[u]->value();
+        if (!current.unique()) context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
+        point(context, int(s), (context.fresh[u].defined() ? context.fresh[u] : current).mutable_raw());
+        break;
+      }
+      case Storage::Kind::constant:
+      case Storage::Kind::arena: break;
+    }
+  }
+
+  run_steps(context);
+
+  // Old values that are returned are taken before anything is replaced.
+  for (std::size_t r = 0; r < results.size(); ++r) {
+    const ValueId value = graph_.results[r];
+    const Storage& storage = plan_.storages[std::size_t(plan_.storage_of[std::size_t(value)])];
+    Tensor source;
+    if (storage.kind == Storage::Kind::argument) source = arguments[std::size_t(storage.index)];
+    if (storage.kind == Storage::Kind::constant) source = graph_.nodes[std::size_t(storage.index)].constant;
+    if (storage.kind == Storage::Kind::result && std::size_t(storage.index) != r) source = results[std::size_t(storage.index)];
+    if (storage.kind == Storage::Kind::variable) {
+      const int u = update_of_[std::size_t(plan_.storage_of[std::size_t(value)])];
+      source = u >= 0 ? lock_of[std::size_t(u)]->value() : context.snapshots[std::size_t(storage.index)];
+    }
+    if (source.defined()) results[r] = source.shape() == graph_.spec(value).shape ? source : Tensor::view(source, graph_.spec(value).shape);
+  }
+  // Updates that could not be written in place get memory of their own first (two variables may exchange their values), then all
+  // variables change.
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u) {
+    if (plan_.update_in_place[u]) continue;
+    const Tensor& current = lock_of[u]->value();
+    context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
+    std::memcpy(context.fresh[u].mutable_raw(), context.memory[std::size_t(plan_.storage_of[std::size_t(graph_.updates[u].value)])], current.nbytes());
+  }
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u)
+    if (context.fresh[u].defined()) lock_of[u]->value() = std::move(context.fresh[u]);
+  return results;
+}
+
+void Executable::run_raw(Inputs arguments, Outputs results) const {
+  if (interpreted_) {
+    Tensors given;
+    for (std::size_t i = 0; i < graph_.arguments.size(); ++i)
+      given.push_back(Tensor::borrow(const_cast<void*>(arguments[i]), graph_.spec(graph_.arguments[i]).shape, graph_.spec(graph_.arguments[i]).dtype, {}));
+    const Tensors made = interpret(given);
+    for (std::size_t r = 0; r < made.size(); ++r) std::memcpy(results[r], made[r].raw(), made[r].nbytes());
+    return;
+  }
+  const Borrowed borrowed = acquire();
+  Context& context = *borrowed.context;
+  for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
+    const Storage& storage = plan_.storages[s];
+    if (storage.kind == Storage::Kind::argument) point(context, int(s), const_cast<void*>(arguments[storage.index]));
+    if (storage.kind == Storage::Kind::result) point(context, int(s), results[storage.index]);
+  }
+  run_steps(context);
+  for (std::size_t r = 0; r < graph_.results.size(); ++r) {
+    const ValueId value = graph_.results[r];
+    const TensorSpec& spec = graph_.spec(value);
+    const void* memory = context.memory[std::size_t(plan_.storage_of[std::size_t(value)])];
+    if (memory != results[r]) std::memcpy(results[r], memory, std::size_t(spec.shape.numel()) * itemsize(spec.dtype));
+  }
+}
+
+Tensors Executable::interpret(std::span<const Tensor> arguments) const {
+  std::vector<Tensor> values(graph_.values.size());
+  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i];
+  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+    const Node& node = graph_.nodes[n];
+    if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
+    if (node.kind == Node::Kind::variable) values[std::size_t(node.outputs[0])] = node.variable.peek();
+    if (node.kind != Node::Kind::op) continue;
+    Tensors inputs;
+    for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
+    Tensors outputs = compute(*node.op, inputs, node.attrs);
+    for (std::size_t i = 0; i < outputs.size(); ++i) values[std::size_t(node.outputs[i])] = std::move(outputs[i]);
+    for (const ValueId input : node.inputs)
+      if (last_use_[std::size_t(input)] == int(n)) values[std::size_t(input)] = Tensor();
+  }
+  for (const Update& update : graph_.updates) {
+    const Tensor& value = values[std::size_t(update.value)];
+    if (!(value.shape() == update.variable.shape()))
+      throw InvalidArgumentError("variable '" + update.variable.path() + "' of shape " + to_string(update.variable.shape()) +
+                                 " was assigned " + to_string(value.spec()));
+  }
+  for (const Update& update : graph_.updates) update.variable.poke(values[std::size_t(update.value)]);
+  Tensors results;
+  for (const ValueId result : graph_.results) results.push_back(values[std::size_t(result)]);
+  return results;
+}
+
+}  // namespace lockstep::autodiff

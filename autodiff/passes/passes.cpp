@@ -1,0 +1,65 @@
+#include <lockstep/autodiff/passes/passes.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <sstream>
+
+#include <lockstep/tensor/base/error.h>
+
+namespace lockstep::autodiff {
+
+std::span<const Pass> passes() {
+  static constexpr std::array<Pass, 8> list = {{
+      {"prune", prune, "drop what nobody needs"},
+      {"fold", fold, "compute constants once, simplify"},
+      {"cse", merge_common, "compute equal things once"},
+      {"fuse_gemm", fuse_gemm, "bias and activation inside products"},
+      {"fuse", fuse_pointwise, "pointwise chains in one pass over memory"},
+      {"in_place", nullptr, "results over operands that are no longer needed"},
+      {"memory_plan", nullptr, "one arena, shared by lifetime"},
+      {"parallel", nullptr, "independent branches side by side"},
+  }};
+  return list;
+}
+
+namespace {
+
+void check_names(const std::set<std::string>& disabled) {
+  std::vector<std::string_view> names;
+  for (const Pass& pass : passes()) names.push_back(pass.name);
+  for (const std::string& name : disabled) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string near = nearest_name(name, names);
+    throw NotFoundError("there is no pass named '" + name + "'", {}, near.empty() ? "" : "did you mean '" + near + "'?");
+  }
+}
+
+}  // namespace
+
+Graph optimize(Graph graph, const std::set<std::string>& disabled) {
+  check_names(disabled);
+  for (const Pass& pass : passes()) {
+    if (!pass.run || disabled.contains(std::string(pass.name))) continue;
+    graph = pass.run(graph);
+    // What a pass left without consumers goes at once, so that the next one does not carry it.
+    if (!disabled.contains("prune")) graph = prune(graph);
+  }
+  return graph;
+}
+
+PlanOptions plan_options(const std::set<std::string>& disabled) {
+  return {.in_place = !disabled.contains("in_place"), .memory_plan = !disabled.contains("memory_plan"), .parallel = !disabled.contains("parallel")};
+}
+
+std::set<std::string> passes_disabled_by_environment() {
+  std::set<std::string> names;
+  if (const char* list = std::getenv("LOCKSTEP_DISABLE_PASSES")) {
+    std::istringstream stream(list);
+    for (std::string name; std::getline(stream, name, ',');)
+      if (!name.empty()) names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace lockstep::autodiff

@@ -1,0 +1,145 @@
+#include <lockstep/autodiff/trace.h>
+
+#include <algorithm>
+#include <array>
+
+#include <lockstep/tensor/base/error.h>
+
+namespace lockstep::autodiff {
+
+Trace::Trace(bool nested) {
+  ThreadListeners& thread = listeners();
+  if (nested) parent_ = dynamic_cast<Trace*>(thread.tracer);
+  saved_ = std::move(thread);
+  thread = ThreadListeners{};
+  thread.tracer = this;
+}
+
+Trace::~Trace() { listeners() = std::move(saved_); }
+
+Tensor Trace::argument(const TensorSpec& spec) { return symbol(graph_.add_argument(spec)); }
+
+Tensor Trace::symbol(ValueId value) { return Tensor::symbolic(graph_.spec(value), {this, value}); }
+
+bool Trace::is_ancestor(const void* trace) const {
+  for (const Trace* each = parent_; each; each = each->parent_)
+    if (each == trace) return true;
+  return false;
+}
+
+ValueId Trace::import(const Tensor& tensor) {
+  if (!tensor.defined()) throw InvalidArgumentError("an undefined Tensor is used inside a traced function");
+  const Symbol symbol = tensor.symbol();
+  if (symbol.trace == this) return symbol.value;
+  const auto found = imported_.find(tensor.id());
+  if (found != imported_.end()) return found->second;
+  ValueId value;
+  if (!tensor.is_symbolic()) {
+    value = graph_.add_constant(tensor);
+  } else if (is_ancestor(symbol.trace)) {
+    value = graph_.add_argument(tensor.spec());
+    captures_.push_back(tensor);
+  } else {
+    throw FailedPreconditionError("a tensor of another traced function is used inside this one (" + to_string(tensor.spec()) + ")", {},
+                                  "return it from that function and pass it as an argument");
+  }
+  imported_.emplace(tensor.id(), value);
+  kept_.push_back(tensor);
+  return value;
+}
+
+Tensors Trace::trace(const OpDef& op, const AttrList& attrs, std::span<const Tensor> inputs) {
+  SmallVector<ValueId, 8> operands;
+  for (const Tensor& input : inputs) operands.push_back(import(input));
+  SmallVector<const TensorSpec*, 8> specs;
+  for (const Tensor& input : inputs) specs.push_back(&input.spec());
+  const SmallVector<TensorSpec, 3> outputs = infer_symbolic(op, attrs, specs);
+  const int node = graph_.add_call(op, attrs, operands, outputs);
+  Tensors results;
+  for (const ValueId output : graph_.nodes[std::size_t(node)].outputs) results.push_back(symbol(output));
+  return results;
+}
+
+Trace::State& Trace::state(const Variable& variable) {
+  const auto found = std::find_if(states_.begin(), states_.end(), [&](const State& each) { return each.variable == variable; });
+  if (found != states_.end()) return *found;
+  ValueId entry;
+  if (parent_) {
+    // Inside a branch or a loop body the state belongs to the enclosing trace: it is captured like any value.
+    entry = import(parent_->read(variable));
+  } else {
+    entry = graph_.add_variable(variable);
+  }
+  states_.push_back({variable, entry, symbol(entry), false});
+  return states_.back();
+}
+
+Tensor Trace::read(const Variable& variable) { return state(variable).current; }
+
+void Trace::assign(const Variable& variable, const Tensor& value) {
+  const ValueId imported = import(value);
+  State& target = state(variable);
+  target.current = symbol(imported);
+  target.assigned = true;
+}
+
+std::vector<Trace::Assigned> Trace::assigned() const {
+  std::vector<Assigned> list;
+  for (const State& each : states_)
+    if (each.assigned) list.push_back({each.variable, parent_ ? const_cast<Trace*>(parent_)->read(each.variable) : Tensor(), each.current});
+  return list;
+}
+
+Graph Trace::finish(std::span<const Tensor> results) {
+  for (const Tensor& result : results) graph_.results.push_back(import(result));
+  for (const State& each : states_)
+    if (each.assigned && !parent_) graph_.updates.push_back({each.variable, each.current.symbol().value});
+  return std::move(graph_);
+}
+
+SmallVector<TensorSpec, 3> infer_symbolic(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec* const> inputs) {
+  const bool known = std::all_of(inputs.begin(), inputs.end(), [](const TensorSpec* spec) { return spec->shape.known(); });
+  if (known) return infer(op, attrs, inputs);
+  // The dtypes of outputs never depend on shapes: ask the rule with shapes that stand in for the unknown ones.
+  const std::array<Shape, 6> candidates = {Shape{2}, Shape{2, 2}, Shape{}, Shape{2, 2, 2}, Shape{2, 2, 2, 2}, Shape{1}};
+  std::vector<Shape> tried(candidates.begin(), candidates.end());
+  for (const TensorSpec* spec : inputs)
+    if (spec->shape.known()) tried.insert(tried.begin(), spec->shape);
+  for (const Shape& stand_in : tried) {
+    std::vector<TensorSpec> specs;
+    for (const TensorSpec* spec : inputs) specs.push_back({spec->dtype, spec->shape.known() ? spec->shape : stand_in});
+    SmallVector<const TensorSpec*, 8> pointers;
+    for (const TensorSpec& spec : specs) pointers.push_back(&spec);
+    try {
+      SmallVector<TensorSpec, 3> outputs = infer(op, attrs, pointers);
+      for (TensorSpec& output : outputs) output.shape = Shape::unknown();
+      return outputs;
+    } catch (const TypeError&) {
+      throw;
+    } catch (const InvalidArgumentError&) {
+    }
+  }
+  SmallVector<TensorSpec, 3> outputs;
+  outputs.push_back({inputs.empty() ? float32 : inputs[0]->dtype, Shape::unknown()});
+  return outputs;
+}
+
+Tensors replay(const Graph& graph, std::span<const Tensor> arguments) {
+  std::vector<Tensor> values(graph.values.size());
+  for (std::size_t i = 0; i < graph.arguments.size(); ++i) values[std::size_t(graph.arguments[i])] = arguments[i];
+  for (const Node& node : graph.nodes) {
+    if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
+    if (node.kind == Node::Kind::variable) values[std::size_t(node.outputs[0])] = node.variable.value();
+    if (node.kind != Node::Kind::op) continue;
+    Tensors inputs;
+    for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
+    Tensors outputs = apply_all(*node.op, inputs, node.attrs);
+    for (std::size_t i = 0; i < outputs.size(); ++i) values[std::size_t(node.outputs[i])] = std::move(outputs[i]);
+  }
+  for (const Update& update : graph.updates) update.variable.assign(values[std::size_t(update.value)]);
+  Tensors results;
+  for (const ValueId result : graph.results) results.push_back(values[std::size_t(result)]);
+  return results;
+}
+
+}  // namespace lockstep::autodiff

@@ -1,0 +1,25 @@
+#pragma once
+// Windows that slide over spatial axes: what convolutions and pools share.
+
+#include <array>
+#include <cstdint>
+
+#include <lockstep/tensor/op.h>
+
+namespace lockstep::window {
+
+/// Cells of padding before and after each spatial axis that TensorFlow's "valid" and "same" (and Lockstep's "explicit" lists) mean.
+IntLists paddings(const OpCall& call, std::span<const std::int64_t> in, std::span<const std::int64_t> kernel, std::span<const std::int64_t> strides,
+                  std::span<const std::int64_t> dilations, const std::string& padding);
+
+/// Windows along an axis, 0 if none fits.
+std::int64_t count(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t before, std::int64_t after);
+
+/// A convolution over up to three spatial axes (the missing ones have size 1), channels last.
+struct Convolution {
+  std::int64_t batch = 1, in_channels = 1, out_channels = 1, groups = 1;
+  int ndim = 2;
+  std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, before{}, after{};
+};
+
+}  // namespace lockstep::window

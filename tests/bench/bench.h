@@ -1,0 +1,28 @@
+#pragma once
+// Benchmarks behind `lockstep bench`. A case is timed by Google Benchmark, interleaved with the others of its suite so that a ratio
+// holds while the machine's speed drifts, and printed as one JSON line with its ratio to a reference of the same run.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lockstep::bench {
+
+struct Case {
+  std::string name;
+  std::function<void()> body;
+  double bytes = 0;         // moved per call; gives "GBps"
+  double flops = 0;         // gives "GFLOPs"
+  double elements = 0;      // gives "elements_per_ns"
+  std::string reference;    // name of a case of the same suite; gives "ratio" = its time / this time (1: as fast)
+};
+
+/// Times the cases and prints them: a table, or JSON lines. `seconds` is the time per case.
+void run(const std::vector<Case>& cases, bool json, double seconds);
+
+/// The suites: `lockstep bench eager|ops|graph`.
+std::vector<Case> eager_cases();
+std::vector<Case> op_cases();
+std::vector<Case> graph_cases();
+
+}  // namespace lockstep::bench

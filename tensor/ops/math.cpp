@@ -40,6 +40,9 @@ T wrapped(std::uint64_t value) {
   return static_cast<T>(value);
 }
 
+/// Constants that TensorFlow keeps as float32 whatever the dtype: sqrt(1/2), and the cubic coefficient of the tanh form.
+constexpr double kGeluSlope = 0.707106769084930419921875, kGeluCubic = 0.0447149984538555145263671875;
+
 // clang-format off
 struct Neg { static auto apply(Whole auto x, const double*) { return wrapped<decltype(x)>(0 - std::uint64_t(x)); }
              static auto apply(ComplexNumber auto x, const double*) { return -x; } };
@@ -71,7 +74,7 @@ struct Not { static bool apply(std::same_as<bool> auto x, const double*) { retur
 struct Conj { static auto apply(Real auto x, const double*) { return x; }
               static auto apply(ComplexNumber auto x, const double*) { return std::conj(x); } };
 struct Clip { static auto apply(Whole auto x, const double* p) { using T = decltype(x); return double(x) < p[0] ? T(p[0]) : double(x) > p[1] ? T(p[1]) : x; } };
-struct GeluErf { static auto apply(Real auto x, const double*) { using T = decltype(x); return T(0.5) * x * std::erfc(-x * T(std::numbers::sqrt2 / 2)); } };
+struct GeluErf { static auto apply(Real auto x, const double*) { using T = decltype(x); return T(0.5) * x * std::erfc(-x * T(kGeluSlope)); } };
 // clang-format on
 
 PointwiseFn erf_run(Types in, DType) { return in[0] == float64 ? pointwise::unary_loop<Erf>(float64) : pointwise::float_run(Kernel::erf_float, in[0]); }
@@ -139,10 +142,10 @@ constexpr DTypeSet kSignedReal = kSigned | kFloats;
 Tensor gelu_gradient(G context, T up, T x, T) {
   if (context.boolean("approximate")) {
     constexpr double c = 0.7978845608028653558798921198687;
-    const Tensor t = tanh((x + x * x * x * 0.044715) * c);
-    return up * ((t + 1) * 0.5 + x * (1 - t * t) * (1 + x * x * 0.134145) * (0.5 * c));
+    const Tensor t = tanh((x + x * x * x * kGeluCubic) * c);
+    return up * ((t + 1) * 0.5 + x * (1 - t * t) * (1 + x * x * (3 * kGeluCubic)) * (0.5 * c));
   }
-  return up * (erfc(x * -(std::numbers::sqrt2 / 2)) * 0.5 + x * exp(x * x * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2));
+  return up * (erfc(x * -kGeluSlope) * 0.5 + x * exp(x * x * -(kGeluSlope * kGeluSlope)) * (std::numbers::inv_sqrtpi * kGeluSlope));
 }
 
 /// A zero upstream gives 0 even at 0, where the slope is infinite.
@@ -270,7 +273,7 @@ std::vector<OpDef> math_rows() {
   add({"mish", "x tanh(softplus(x))", kFloats, floats<Kernel::mish>, rule<mish_gradient>, onnx("Mish")});
   add({"hard_sigmoid", "relu6(x + 3) / 6", kFloats, floats<Kernel::hard_sigmoid>, rule<[](G, T up, T x, T) { return masked(within(x, -3, 3), up * (1.0 / 6)); }>, onnx("HardSigmoid")});
   add({"hard_silu", "x relu6(x + 3) / 6", kFloats, floats<Kernel::hard_silu>, rule<[](G, T up, T x, T) { return up * (hard_sigmoid(x) + masked(within(x, -3, 3), x * (1.0 / 6))); }>, onnx("HardSwish"), -2, 2, {}, {}, {"hard_swish"}});
-  add({"leaky_relu", "x above 0, alpha x below", kFloats, floats<Kernel::leaky_relu>, rule<[](G c, T up, T x, T) { return where(x > 0, up, up * c.number("alpha")); }>, onnx("LeakyRelu"), -2, -0.2, {number_attr("alpha", 0.2)}});
+  add({"leaky_relu", "x above 0, alpha x below; alpha is rounded to float32, as in TensorFlow", kFloats, floats<Kernel::leaky_relu>, rule<[](G c, T up, T x, T) { return where(x > 0, up, up * double(float(c.number("alpha")))); }>, onnx("LeakyRelu"), -2, -0.2, {number_attr("alpha", 0.2)}});
   add({"elu", "x above 0, alpha (e^x - 1) below", kFloats, floats<Kernel::elu>, rule<[](G c, T up, T x, T y) { return where(x < 0, up * (y + c.number("alpha")), up); }>, onnx("Elu"), -2, -0.2, {number_attr("alpha", 1.0)}});
   add({"gelu", "x P(X <= x) for a standard normal X, or its tanh approximation", kFloats, gelu_run, rule<gelu_gradient>, onnx("Gelu"), -2, 2, {{.name = "approximate", .type = AttrType::boolean, .fallback = false}}});
   rows.back().samples.push_back({.inputs = {{.shape = {2, 3}}}, .attrs = {{"approximate", true}}});

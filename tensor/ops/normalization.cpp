@@ -42,7 +42,7 @@ Tensors batch_norm_of(const OpCall& call, std::span<const Tensor> in) {
   for (int i = 0; i < x.ndim() - 1; ++i) axes.push_back(i);
   const Tensor mean = reduce_mean(x, axes);
   const Tensor centered = x - mean;
-  const Tensor variance = reduce_mean(square(centered), axes);
+  const Tensor variance = reduce_mean(square(x - stop_gradient(mean)), axes);
   return {centered * (rsqrt(variance + epsilon_of(call, x)) * gamma) + beta, mean, variance};
 }
 

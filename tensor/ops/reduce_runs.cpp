@@ -32,8 +32,8 @@ struct Fold {
     if constexpr (R == Reducer::sum) return hn::Add(a, b);
     else if constexpr (R == Reducer::product) return hn::Mul(a, b);
     // Written so that a NaN on either side is kept.
-    else if constexpr (R == Reducer::maximum) return hn::IfThenElse(hn::Or(hn::Gt(b, a), hn::Ne(b, b)), b, a);
-    else return hn::IfThenElse(hn::Or(hn::Lt(b, a), hn::Ne(b, b)), b, a);
+    else if constexpr (R == Reducer::maximum) return hn::IfThenElse(hn::Or(hn::Gt(b, a), hn::IsNaN(b)), b, a);
+    else return hn::IfThenElse(hn::Or(hn::Lt(b, a), hn::IsNaN(b)), b, a);
   }
   static HWY_INLINE T apply1(T a, T b) {
     if constexpr (R == Reducer::sum) return a + b;

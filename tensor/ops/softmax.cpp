@@ -53,19 +53,51 @@ C log_sum_exp(const T* x, std::int64_t count, std::int64_t stride) {
   return peak + std::log(sum);
 }
 
+/// max(x), and the sum of exp(x - max(x)), of a row, with the vector exponential on tiles.
+struct RowSum {
+  float peak, sum;
+};
+RowSum row_sum(const float* x, std::int64_t count) {
+  static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
+  static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
+  constexpr std::int64_t kTile = 512;
+  alignas(64) float tile[kTile];
+  const float peak = peaks.run(x, count);
+  float sum = 0;
+  for (std::int64_t begin = 0; begin < count; begin += kTile) {
+    const std::int64_t n = std::min(kTile, count - begin);
+    for (std::int64_t k = 0; k < n; ++k) tile[k] = x[begin + k] - peak;
+    const void* operand[] = {tile};
+    exponential(operand, tile, n, nullptr);
+    sum += sums.run(tile, n);
+  }
+  return {peak, sum};
+}
+
+/// oneDNN's logsoftmax is off by more than a float's rounding near 0: (x - max) - log(sum) in that order is not.
+BoundKernel bind_log_softmax(const Lines& l) {
+  return [l](Inputs in, Outputs out) {
+    parallel_for(l.outer, std::max<std::int64_t>(1, 16 * 1024 / l.count), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const float* x = static_cast<const float*>(in[0]) + row * l.count;
+        float* z = static_cast<float*>(out[0]) + row * l.count;
+        const auto [peak, sum] = row_sum(x, l.count);
+        const float log = std::log(sum);
+        for (std::int64_t k = 0; k < l.count; ++k) z[k] = (x[k] - peak) - log;
+      }
+    });
+  };
+}
+
 template <bool Log>
 BoundKernel softmax_cpu(const BindContext& context) {
   const Lines l = lines_of(context.shape(0), context.integer("axis"));
   if (context.dtype_of(0) == float32 && l.inner == 1 && l.outer * l.count > 0) {
-    auto primitive = onednn::cached({5, Log, l.outer, l.count, intra_op_threads()}, [&]() -> std::shared_ptr<onednn::Primitive> {
+    if (Log) return bind_log_softmax(l);
+    auto primitive = onednn::cached({5, l.outer, l.count, intra_op_threads()}, [&] {
       const auto rows = onednn::dense({l.outer, l.count}, float32);
-      const onednn::Primitive::Arguments arguments{{DNNL_ARG_SRC, rows}, {DNNL_ARG_DST, rows}};
-      if (Log) {
-        const dnnl::logsoftmax_forward::primitive_desc pd({dnnl::prop_kind::forward_inference, rows, 1}, onednn::attributes(), onednn::engine());
-        return std::make_shared<onednn::Primitive>(dnnl::logsoftmax_forward(pd), arguments, pd.scratchpad_desc());
-      }
       const dnnl::softmax_forward::primitive_desc pd({dnnl::prop_kind::forward_inference, rows, 1}, onednn::attributes(), onednn::engine());
-      return std::make_shared<onednn::Primitive>(dnnl::softmax_forward(pd), arguments, pd.scratchpad_desc());
+      return std::make_shared<onednn::Primitive>(dnnl::softmax_forward(pd), onednn::Primitive::Arguments{{DNNL_ARG_SRC, rows}, {DNNL_ARG_DST, rows}}, pd.scratchpad_desc());
     });
     return [primitive](Inputs in, Outputs out) { primitive->run({in[0], out[0]}); };
   }
@@ -125,25 +157,12 @@ BoundKernel sparse_cpu(const BindContext& context) {
         throw InvalidArgumentError("label " + std::to_string(label(labels, i)) + " (element " + std::to_string(i) + ") is not in [0, " + std::to_string(classes) + ")", "sparse_softmax_cross_entropy_with_logits");
   };
   if (context.dtype_of(1) == float32) {
-    // Row by row with the vector exponential: the row shifted by its largest element lies in a small tile.
-    static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
-    static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
     return [=](Inputs in, Outputs out) {
       check(in[0]);
-      constexpr std::int64_t kTile = 512;
-      alignas(64) float tile[kTile];
       for (std::int64_t i = 0; i < rows; ++i) {
         const float* x = static_cast<const float*>(in[1]) + i * classes;
-        const float peak = peaks.run(x, classes);
-        float sum = 0;
-        for (std::int64_t begin = 0; begin < classes; begin += kTile) {
-          const std::int64_t n = std::min(kTile, classes - begin);
-          for (std::int64_t k = 0; k < n; ++k) tile[k] = x[begin + k] - peak;
-          const void* operand[] = {tile};
-          exponential(operand, tile, n, nullptr);
-          sum += sums.run(tile, n);
-        }
-        static_cast<float*>(out[0])[i] = peak + std::log(sum) - x[label(in[0], i)];
+        const auto [peak, sum] = row_sum(x, classes);
+        static_cast<float*>(out[0])[i] = std::log(sum) - (x[label(in[0], i)] - peak);
       }
     };
   }

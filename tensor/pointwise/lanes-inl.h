@@ -25,7 +25,7 @@ struct Lanes {
   HWY_INLINE M lt(V x, V y) const { return hn::Lt(x, y); }
   HWY_INLINE M gt(V x, V y) const { return hn::Gt(x, y); }
   HWY_INLINE M eq(V x, V y) const { return hn::Eq(x, y); }
-  HWY_INLINE M is_nan(V x) const { return hn::Ne(x, x); }
+  HWY_INLINE M is_nan(V x) const { return hn::IsNaN(x); }
   HWY_INLINE V select(M mask, V yes, V no) const { return hn::IfThenElse(mask, yes, no); }
   /// NaN stays NaN.
   HWY_INLINE V clamp(V x, V low, V high) const { return select(lt(x, low), low, select(gt(x, high), high, x)); }

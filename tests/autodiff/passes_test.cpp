@@ -100,7 +100,7 @@ TEST(FusePointwise, ReachesThroughRowsColumnsAndScalars) {
   const Graph before = trace_of({kMatrix, {float32, {6}}, {float32, {4, 1}}, {float32, {}}}, [](std::span<const Tensor> x) -> Tensors {
     return {(x[0] + x[1]) * x[2] - x[3]};
   });
-  EXPECT_EQ(fuse_pointwise(before).op_names().size(), 2u) << "a row fixes 6 columns and a column 6 columns too: " << to_string(fuse_pointwise(before));
+  EXPECT_EQ(fuse_pointwise(before).op_names(), (Names{"fused"}));
   const Tensor x[] = {ramp({4, 6}), ramp({6}), ramp({4, 1}), ramp({})};
   expect_same_results(before, fuse_pointwise(before), x);
 }

@@ -1,0 +1,51 @@
+#pragma once
+// The golden cases: reading them, and comparing with them.
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/lockstep.h>
+
+namespace golden {
+
+using Json = nlohmann::ordered_json;
+
+/// One group of a golden file.
+struct Case {
+  std::string name;                            // "0012_add"
+  Json spec;                                   // its attribute "case"
+  std::map<std::string, lockstep::Tensor> data;
+
+  std::string op() const { return spec.at("op"); }
+  std::vector<lockstep::Tensor> inputs() const;
+  const lockstep::Tensor& at(const std::string& name) const;
+  bool has(const std::string& name) const { return data.contains(name); }
+};
+
+/// Calls `visit` for each case of a file, in order. Throws std::runtime_error for a file that cannot be read.
+void for_each_case(const std::filesystem::path& file, const std::function<void(const Case&)>& visit);
+
+/// The attributes of a case in the form that the row declares.
+lockstep::AttrList attributes(const lockstep::OpDef& op, const Json& attrs);
+
+/// A failed expectation.
+struct Mismatch : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws Mismatch unless dtype, shape and elements agree: |a - b| <= atol + rtol |b|, NaN equals NaN, infinities by sign, everything
+/// but floats exactly.
+void require_close(const std::string& what, const lockstep::Tensor& actual, const lockstep::Tensor& expected, double rtol, double atol);
+
+/// Checks one case; throws Mismatch, or lets a lockstep::Error through, if it fails.
+void check_op(const Case& c);
+void check_gradient(const Case& c);
+void check_derivative(const Case& c);
+
+}  // namespace golden

@@ -1,0 +1,82 @@
+// golden_test FAMILY...: runs the golden cases of these families (all, if none is named) of $LOCKSTEP_GOLDEN.
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "case.h"
+
+namespace {
+
+struct Family {
+  const char* name;
+  const char* file;
+  void (*check)(const golden::Case&);
+};
+constexpr Family kFamilies[] = {
+    {"ops", "ops.h5", golden::check_op},
+    {"grads", "grads.h5", golden::check_gradient},
+    {"derivatives", "derivatives.h5", golden::check_derivative},
+};
+
+/// "family name" lines of what is not built yet.
+std::set<std::string> pending_cases(const std::filesystem::path& file) {
+  std::set<std::string> result;
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);)
+    if (!line.empty() && line[0] != '#') result.insert(line);
+  return result;
+}
+
+int usage(const std::string& complaint) {
+  std::fprintf(stderr, "golden_test: %s\nusage: golden_test [--only TEXT] [FAMILY...]\nfamilies:", complaint.c_str());
+  for (const Family& family : kFamilies) std::fprintf(stderr, " %s", family.name);
+  std::fprintf(stderr, "\nThe cases are read from $LOCKSTEP_GOLDEN (default ../shared/golden seen from the project's root).\n");
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> wanted;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--only" && i + 1 < argc) only = argv[++i];
+    else if (argument.starts_with("-")) return usage("unknown option " + argument);
+    else wanted.push_back(argument);
+  }
+  for (const std::string& name : wanted)
+    if (std::none_of(std::begin(kFamilies), std::end(kFamilies), [&](const Family& family) { return name == family.name; })) return usage("unknown family " + name);
+  const char* given = std::getenv("LOCKSTEP_GOLDEN");
+  const std::filesystem::path folder = given ? std::filesystem::path(given) : std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "../shared/golden";
+  const std::set<std::string> pending = pending_cases(std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "tests/golden/pending.txt");
+  int passed = 0, failed = 0, waiting = 0;
+  for (const Family& family : kFamilies) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), family.name) == wanted.end()) continue;
+    try {
+      golden::for_each_case(folder / family.file, [&](const golden::Case& c) {
+        if (c.name.find(only) == std::string::npos) return;
+        const bool is_pending = pending.contains(std::string(family.name) + " " + c.name);
+        std::string complaint;
+        try {
+          family.check(c);
+        } catch (const std::exception& error) {
+          complaint = error.what();
+        }
+        if (complaint.empty() && is_pending) complaint = "passes, but is listed in tests/golden/pending.txt: take it out";
+        else if (!complaint.empty() && is_pending) return void(++waiting);
+        if (complaint.empty()) return void(++passed);
+        ++failed;
+        std::printf("FAILED %s %s %s: %s\n", family.name, c.name.c_str(), c.spec.at("attrs").dump().c_str(), complaint.c_str());
+      });
+    } catch (const std::exception& error) {
+      ++failed;
+      std::printf("FAILED %s: %s\n", family.name, error.what());
+    }
+  }
+  if (waiting) std::printf("%d pending\n", waiting);
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed || passed == 0 ? 1 : 0;
+}

@@ -1,19 +1,52 @@
-// The `lockstep` command. Each subcommand is one function; `lockstep --help` lists them.
+// The `lockstep` command. `lockstep --help` lists the subcommands.
 
 #include <CLI/CLI.hpp>
 
 #include <iostream>
 
-#include <lockstep/lockstep.h>
+#include <bench/bench.h>
+#include <lockstep/tensor/base/error.h>
+
+#include "commands.h"
+
+namespace {
+
+void add_ops(CLI::App& app) {
+  auto* ops = app.add_subcommand("ops", "List the ops, or say everything about one");
+  static std::string name;
+  static bool markdown = false;
+  ops->add_option("name", name, "an op");
+  ops->add_flag("--markdown", markdown, "as a Markdown page");
+  ops->callback([] { lockstep::launch::list_ops(name, markdown); });
+}
+
+void add_bench(CLI::App& app) {
+  auto* bench = app.add_subcommand("bench", "Measure speed beside what limits it");
+  static std::string suite;
+  static bool json = false;
+  static double seconds = 1;
+  bench->add_option("suite", suite, "eager, ops or graph")->required()->check(CLI::IsMember({"eager", "ops", "graph"}));
+  bench->add_flag("--json", json, "one JSON line per case");
+  bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
+  bench->callback([] {
+    namespace b = lockstep::bench;
+    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), json, seconds);
+  });
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"Lockstep: data-parallel training in lockstep"};
   app.set_version_flag("--version", std::string("lockstep " LOCKSTEP_VERSION));
   app.require_subcommand(1);
-  CLI::App* ops = app.add_subcommand("ops", "list the op table");
-  ops->callback([] {
-    for (const lockstep::OpDef& op : lockstep::op_table()) std::cout << op.name << "  " << op.doc << "\n";
-  });
-  CLI11_PARSE(app, argc, argv);
+  try {
+    add_ops(app);
+    add_bench(app);
+    CLI11_PARSE(app, argc, argv);
+  } catch (const lockstep::Error& error) {
+    std::cerr << "lockstep: " << error.what() << "\n";
+    return 1;
+  }
   return 0;
 }

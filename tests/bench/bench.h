@@ -14,7 +14,7 @@ struct Case {
   double bytes = 0;         // moved per call; gives "GBps"
   double flops = 0;         // gives "GFLOPs"
   double elements = 0;      // gives "elements_per_ns"
-  std::string reference;    // name of a case of the same suite; gives "ratio" = its time / this time (1: as fast)
+  std::string reference = {};    // name of a case of the same suite; gives "ratio" = its time / this time (1: as fast)
 };
 
 /// Times the cases and prints them: a table, or JSON lines. `seconds` is the time per case.

@@ -33,7 +33,7 @@ struct Parameter {
 };
 
 /// Keras's Adam: alpha = lr sqrt(1 - b2^t) / (1 - b1^t), w -= alpha m / (sqrt(v) + eps).
-void adam(std::vector<Parameter>& parameters, const Variable& step, std::span<const autodiff::Gradient> gradients) {
+void adam(std::vector<Parameter>& parameters, const Variable& step, std::span<const Gradient> gradients) {
   const Tensor t = step.value() + 1.0f;
   step.assign(t);
   const Tensor alpha = 1e-3f * sqrt(1.0f - pow(scalar(0.999f, float32), t)) / (1.0f - pow(scalar(0.9f, float32), t));
@@ -49,7 +49,7 @@ void adam(std::vector<Parameter>& parameters, const Variable& step, std::span<co
 }
 
 /// Keras's Nadam, with the product of the momentum schedule mu_t = b1 (1 - 0.5 * 0.96^t).
-void nadam(std::vector<Parameter>& parameters, const Variable& step, const Variable& product, std::span<const autodiff::Gradient> gradients) {
+void nadam(std::vector<Parameter>& parameters, const Variable& step, const Variable& product, std::span<const Gradient> gradients) {
   const Tensor t = step.value() + 1.0f;
   step.assign(t);
   const auto mu = [](const Tensor& at) { return 0.9f * (1.0f - 0.5f * pow(scalar(0.96f, float32), at)); };

@@ -9,6 +9,7 @@
 #include <lockstep/tensor/base/allocator.h>
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/ops/reduce.h>
+#include <lockstep/tensor/pointwise/kernels.h>
 
 namespace lockstep::autodiff {
 namespace {
@@ -23,6 +24,20 @@ struct Place {
   int index = 0;                 // memory, periodic: position among node inputs (>= 0) or ~position among outputs; scratch: byte offset
   std::int64_t itemsize = 4;
   const void* shared = nullptr;  // expanded constant
+};
+
+using pointwise::ChainOp;
+using pointwise::ChainStep;
+
+/// Instructions [first, last) that run together: one by one, or as a chain in registers.
+struct Group {
+  struct Step {
+    ChainOp op;
+    int operand;  // slot, -1 for none
+    int store;    // slot, -1 for none
+  };
+  int first = 0, last = 0;
+  SmallVector<Step, 12> chain = {};
 };
 
 struct Plan {
@@ -44,6 +59,7 @@ struct Plan {
   std::int64_t scratch_bytes = 0;
   std::vector<Tensor> constants;  // expanded
   bool has_reduction = false;
+  std::vector<Group> groups;
 };
 
 /// Repeats the `unit` bytes at `from` until `total` bytes are filled.
@@ -130,6 +146,76 @@ void assign_registers(Plan& plan, std::int64_t tile_bytes) {
   }
 }
 
+struct ChainForm {
+  std::string_view name;
+  ChainOp first, second;  // the accumulator is operand 0, or 1
+};
+constexpr ChainForm kChainForms[] = {
+    {"add", ChainOp::add, ChainOp::add},
+    {"subtract", ChainOp::subtract, ChainOp::subtract_from},
+    {"multiply", ChainOp::multiply, ChainOp::multiply},
+    {"divide", ChainOp::divide, ChainOp::divide_into},
+    {"maximum", ChainOp::maximum, ChainOp::maximum_of},
+    {"minimum", ChainOp::minimum, ChainOp::minimum_of},
+    {"squared_difference", ChainOp::squared_difference, ChainOp::squared_difference_of},
+    {"neg", ChainOp::neg, ChainOp::neg},
+    {"abs", ChainOp::abs, ChainOp::abs},
+    {"square", ChainOp::square, ChainOp::square},
+    {"sqrt", ChainOp::sqrt, ChainOp::sqrt},
+    {"rsqrt", ChainOp::rsqrt, ChainOp::rsqrt},
+    {"reciprocal", ChainOp::reciprocal, ChainOp::reciprocal},
+    {"relu", ChainOp::relu, ChainOp::relu},
+};
+constexpr std::size_t kLongestChain = 12;
+
+/// The instruction as a step on the value in slot `accumulator`; none if it is not of that kind.
+std::optional<Group::Step> chain_step(const FusedProgram::Instruction& instruction, int accumulator) {
+  if (instruction.dtype != float32) return std::nullopt;
+  const auto form = std::find_if(std::begin(kChainForms), std::end(kChainForms), [&](const ChainForm& each) { return each.name == instruction.op->name; });
+  if (form == std::end(kChainForms)) return std::nullopt;
+  const auto& operands = instruction.operands;
+  if (operands.size() == 1) return operands[0] == accumulator ? std::optional(Group::Step{form->first, -1, -1}) : std::nullopt;
+  if (operands[0] == operands[1]) {
+    if (operands[0] != accumulator || form->first != ChainOp::multiply) return std::nullopt;
+    return Group::Step{ChainOp::square, -1, -1};
+  }
+  if (operands[0] == accumulator) return Group::Step{form->first, operands[1], -1};
+  if (operands[1] == accumulator) return Group::Step{form->second, operands[0], -1};
+  return std::nullopt;
+}
+
+/// Cuts the program into chains, where each instruction takes the result of the one before, and single instructions.
+void group_instructions(Plan& plan) {
+  const FusedProgram& program = *plan.program;
+  const int first = int(program.operands.size()), count = int(program.code.size());
+  const auto dtype_of_slot = [&](int slot) { return slot < first ? program.operands[std::size_t(slot)].dtype : program.code[std::size_t(slot - first)].dtype; };
+  const auto kept = [&](int slot, int next) {
+    for (int k = next + 1; k < count; ++k)
+      if (std::find(program.code[std::size_t(k)].operands.begin(), program.code[std::size_t(k)].operands.end(), slot) != program.code[std::size_t(k)].operands.end()) return true;
+    return std::any_of(program.outputs.begin(), program.outputs.end(), [&](const FusedProgram::Output& output) { return output.slot == slot; });
+  };
+  for (int k = 0; k < count;) {
+    Group group{.first = k, .last = k + 1};
+    const int start = program.code[std::size_t(k)].operands[0];
+    auto step = dtype_of_slot(start) == float32 ? chain_step(program.code[std::size_t(k)], start) : std::nullopt;
+    if (step) group.chain.push_back({ChainOp::load, start, -1});
+    while (step && group.chain.size() < kLongestChain) {
+      group.chain.push_back(*step);
+      group.last = ++k;
+      if (k == count) break;
+      step = chain_step(program.code[std::size_t(k)], first + k - 1);
+      if (step && kept(first + k - 1, k)) group.chain.back().store = first + k - 1;
+    }
+    if (group.chain.size() > 2) {
+      group.chain.back().store = first + group.last - 1;
+    } else {
+      group.chain.clear();
+      k = group.last;
+    }
+    plan.groups.push_back(std::move(group));
+  }
+}
+
 void place_operands(Plan& plan, std::int64_t tile_bytes) {
   const FusedProgram& program = *plan.program;
   int input = 0;
@@ -175,13 +261,10 @@ class Tile {
   void run(std::int64_t start, std::int64_t n) {
     start_ = start;
     for (const Plan::Expansion& expansion : plan_.per_tile) fill_column(expansion, start, n);
-    const FusedProgram& program = *plan_.program;
-    const std::size_t first = program.operands.size();
-    for (std::size_t k = 0; k < program.code.size(); ++k) {
-      const FusedProgram::Instruction& instruction = program.code[k];
-      const void* operands[8];
-      for (std::size_t i = 0; i < instruction.operands.size(); ++i) operands[i] = at(instruction.operands[i]);
-      instruction.run(operands, at(int(first + k)), n, instruction.params.data());
+    for (const Group& group : plan_.groups) {
+      const std::int64_t chained = group.chain.empty() ? 0 : n / pointwise::chain_block() * pointwise::chain_block();
+      if (chained) run_chain(group, chained);
+      if (chained < n) run_one_by_one(group, chained, n);
     }
   }
 
@@ -201,6 +284,27 @@ class Tile {
   }
 
  private:
+  void run_chain(const Group& group, std::int64_t n) const {
+    ChainStep steps[kLongestChain + 1];
+    for (std::size_t s = 0; s < group.chain.size(); ++s) {
+      const Group::Step& step = group.chain[s];
+      steps[s] = {step.op, step.operand < 0 ? nullptr : static_cast<const float*>(at(step.operand)), step.store < 0 ? nullptr : static_cast<float*>(at(step.store))};
+    }
+    pointwise::run_chain(steps, int(group.chain.size()), n);
+  }
+
+  /// Elements [from, n) of the tile.
+  void run_one_by_one(const Group& group, std::int64_t from, std::int64_t n) const {
+    const FusedProgram& program = *plan_.program;
+    const auto moved = [&](int slot) { return static_cast<std::byte*>(at(slot)) + from * plan_.places[std::size_t(slot)].itemsize; };
+    for (int k = group.first; k < group.last; ++k) {
+      const FusedProgram::Instruction& instruction = program.code[std::size_t(k)];
+      const void* operands[8];
+      for (std::size_t i = 0; i < instruction.operands.size(); ++i) operands[i] = moved(instruction.operands[i]);
+      instruction.run(operands, moved(int(program.operands.size()) + k), n - from, instruction.params.data());
+    }
+  }
+
   void fill_column(const Plan::Expansion& expansion, std::int64_t start, std::int64_t n) {
     const std::byte* from = static_cast<const std::byte*>(in_[expansion.input]);
     std::byte* to = scratch_ + expansion.offset;
@@ -350,6 +454,7 @@ BoundKernel bind_fused(const BindContext& context) {
   plan->places.resize(program.operands.size() + program.code.size());
   place_operands(*plan, tile_bytes);
   assign_registers(*plan, tile_bytes);
+  group_instructions(*plan);
   if (plan->has_reduction) return [plan](Inputs in, Outputs out) { run_reducing(*plan, in, out); };
   return [plan](Inputs in, Outputs out) { run_pointwise(*plan, in, out); };
 }

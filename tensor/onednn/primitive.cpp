@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include <lockstep/tensor/pointwise/kernels.h>
 #include <lockstep/tensor/tensor.h>
 
 namespace lockstep::onednn {
@@ -70,6 +71,52 @@ dnnl::primitive_attr attributes() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attributes;
+}
+
+bool has_bfloat16() {
+  static const bool has = [] {
+    const dnnl::memory::desc square({16, 16}, dnnl::memory::data_type::bf16, dnnl::memory::format_tag::ab);
+    return bool(dnnl::matmul::primitive_desc(dnnl::matmul::desc(square, square, square), engine(), true));
+  }();
+  return has;
+}
+
+BoundKernel in_float32(const BindContext& context) {
+  struct Operand {
+    TensorSpec spec;  // float32 where `convert`
+    bool convert;
+  };
+  const auto operand = [](const TensorSpec& spec) {
+    const bool convert = spec.dtype == bfloat16;
+    return Operand{{convert ? float32 : spec.dtype, spec.shape}, convert};
+  };
+  std::vector<Operand> inputs, outputs;
+  for (std::size_t i = 0; i < context.input_count(); ++i) inputs.push_back(operand(context.input(i)));
+  for (std::size_t i = 0; i < context.output_count(); ++i) outputs.push_back(operand(context.output(i)));
+  SmallVector<const TensorSpec*, 8> in_specs;
+  SmallVector<TensorSpec, 3> out_specs;
+  for (const Operand& each : inputs) in_specs.push_back(&each.spec);
+  for (const Operand& each : outputs) out_specs.push_back(each.spec);
+  return [inputs, outputs, kernel = context.op().cpu(BindContext(context.op(), context.attrs(), in_specs, out_specs))](Inputs in, Outputs out) mutable {
+    static const PointwiseFn widen = pointwise::cast_run(bfloat16, float32), narrow = pointwise::cast_run(float32, bfloat16);
+    SmallVector<Tensor, 8> wide_in, wide_out;
+    SmallVector<const void*, 8> from;
+    SmallVector<void*, 4> to;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      from.push_back(in[i]);
+      if (!inputs[i].convert) continue;
+      Tensor& wide = (wide_in.push_back(Tensor::empty(inputs[i].spec.shape, float32)), wide_in.back());
+      widen(&in[i], wide.mutable_raw(), wide.numel(), nullptr);
+      from.back() = wide.raw();
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      wide_out.push_back(outputs[i].convert ? Tensor::empty(outputs[i].spec.shape, float32) : Tensor());
+      to.push_back(outputs[i].convert ? wide_out.back().mutable_raw() : out[i]);
+    }
+    kernel(from.data(), to.data());
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      if (const void* result = to[i]; outputs[i].convert) narrow(&result, out[i], wide_out[i].numel(), nullptr);
+  };
 }
 
 dnnl::memory::data_type data_type(DType dtype) {

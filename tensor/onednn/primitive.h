@@ -13,6 +13,7 @@
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/small_vector.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/op.h>
 #include <lockstep/tensor/shape.h>
 
 namespace lockstep::onednn {
@@ -47,6 +48,11 @@ std::shared_ptr<Primitive> cached(const Key& key, const std::function<std::share
 
 /// Attributes with a scratchpad of the caller's.
 dnnl::primitive_attr attributes();
+
+/// Has this processor bfloat16 primitives (AVX-512)? Without them bfloat16 ops are bound by in_float32.
+bool has_bfloat16();
+/// The op's CPU kernel bound as if its bfloat16 operands and results were float32, with conversions before and after.
+BoundKernel in_float32(const BindContext& context);
 
 dnnl::memory::data_type data_type(DType dtype);
 /// Row-major.

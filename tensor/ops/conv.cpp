@@ -267,7 +267,9 @@ BoundKernel bind(const BindContext& context, const Convolution& c) {
   switch (dtype) {
     case DType::float16: return bind_loops<P, Half>(c, count);
     case DType::float64: return bind_loops<P, double>(c, count);
-    case DType::bfloat16: return empty ? bind_loops<P, BFloat16>(c, count) : bind_onednn(c, P, dtype);
+    case DType::bfloat16:
+      if (empty) return bind_loops<P, BFloat16>(c, count);
+      return onednn::has_bfloat16() ? bind_onednn(c, P, dtype) : onednn::in_float32(context);
     default: return empty ? bind_loops<P, float>(c, count) : bind_onednn(c, P, dtype);
   }
 }
@@ -314,6 +316,7 @@ void fused_infer(InferContext& context) {
   if (context.input_count() == 3 && context.shape(2) != Shape{context.shape(1)[context.shape(1).ndim() - 1]}) context.refuse("the bias must have one number per channel");
 }
 BoundKernel fused_cpu(const BindContext& context) {
+  if (context.dtype_of(0) == bfloat16 && !onednn::has_bfloat16()) return onednn::in_float32(context);
   return bind_onednn(convolution_of(context, context.shape(0), context.shape(1)), Part::forward, context.dtype_of(0), context.input_count() == 3, context.text("activation"));
 }
 

@@ -2,22 +2,41 @@
 
 #include <cmath>
 
-#include <Eigen/Dense>
+#include <Eigen/Cholesky>
+#include <Eigen/LU>
+#include <Eigen/QR>
 
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
+#include <lockstep/tensor/ops/spectral.h>
 
 namespace lockstep {
 namespace {
 
 using G = const GradContext&;
 
-template <class T>
-using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using Read = Eigen::Map<const Matrix<T>>;
-template <class T>
-using Write = Eigen::Map<Matrix<T>>;
+using Matrix = Eigen::MatrixXd;
+
+/// Everything is computed in float64, column-major: one instance of Eigen's solvers, and float32 operands lose nothing on the way.
+Matrix read(const void* from, DType dtype, std::int64_t index, std::int64_t rows, std::int64_t columns) {
+  const auto as = [&]<class T>(TypeTag<T>) -> Matrix {
+    using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    return Eigen::Map<const RowMajor>(static_cast<const T*>(from) + index * rows * columns, rows, columns).template cast<double>();
+  };
+  return dtype == float32 ? as(TypeTag<float>{}) : as(TypeTag<double>{});
+}
+void write(const Matrix& matrix, void* to, DType dtype, std::int64_t index) {
+  const auto as = [&]<class T>(TypeTag<T>) {
+    using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    Eigen::Map<RowMajor>(static_cast<T*>(to) + index * matrix.size(), matrix.rows(), matrix.cols()) = matrix.cast<T>();
+  };
+  if (dtype == float32) as(TypeTag<float>{});
+  else as(TypeTag<double>{});
+}
+void write(double value, void* to, DType dtype, std::int64_t index) {
+  if (dtype == float32) static_cast<float*>(to)[index] = float(value);
+  else static_cast<double*>(to)[index] = value;
+}
 
 struct Sizes {
   std::int64_t batch = 1, rows = 0, columns = 0;
@@ -34,11 +53,6 @@ void require_matrices(const InferContext& context, bool square) {
   if (shape.ndim() < 2 || (square && shape[shape.ndim() - 1] != shape[shape.ndim() - 2])) context.refuse(square ? "needs square matrices in the last two axes" : "needs at least two axes");
 }
 
-template <class F>
-BoundKernel visit_float(const BindContext& context, F&& f) {
-  return context.dtype_of(0) == float32 ? f(TypeTag<float>{}) : f(TypeTag<double>{});
-}
-
 [[noreturn]] void refuse_matrix(std::string_view op, std::int64_t index, const char* what) {
   throw InvalidArgumentError("matrix " + std::to_string(index) + " of the batch " + what, op);
 }
@@ -53,15 +67,13 @@ void per_matrix_infer(InferContext& context) {
 }
 
 BoundKernel cholesky_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch; ++b) {
-        const Eigen::LLT<Matrix<T>> factor(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
-        if (factor.info() != Eigen::Success) refuse_matrix("cholesky", b, "is not positive definite");
-        Write<T>(static_cast<T*>(out[0]) + b * s.rows * s.rows, s.rows, s.rows) = factor.matrixL();
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch; ++b) {
+      const Eigen::LLT<Matrix> factor(read(in[0], dtype, b, s.rows, s.rows));
+      if (factor.info() != Eigen::Success) refuse_matrix("cholesky", b, "is not positive definite");
+      write(factor.matrixL(), out[0], dtype, b);
+    }
+  };
 }
 
 Tensor transposed(const Tensor& x) {
@@ -96,13 +108,12 @@ Gradients cholesky_gradient(G context) {
 /// Column of the size of matrices from one number each.
 Tensor as_matrix(const Tensor& x) { return expand_dims(expand_dims(x, -1), -1); }
 
+using Lu = Eigen::PartialPivLU<Matrix>;
+
 BoundKernel det_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch; ++b)
-        static_cast<T*>(out[0])[b] = s.rows == 0 ? T(1) : Eigen::PartialPivLU<Matrix<T>>(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows)).determinant();
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch; ++b) write(s.rows == 0 ? 1.0 : Lu(read(in[0], dtype, b, s.rows, s.rows)).determinant(), out[0], dtype, b);
+  };
 }
 Gradients det_gradient(G context) {
   require_known(context.input(0), "det");
@@ -110,27 +121,21 @@ Gradients det_gradient(G context) {
 }
 
 /// LU of a matrix that must not be singular.
-template <class T>
-Eigen::PartialPivLU<Matrix<T>> invertible(const Matrix<T>& x, std::string_view op, std::int64_t index) {
-  Eigen::PartialPivLU<Matrix<T>> lu(x);
+Lu invertible(const Matrix& x, std::string_view op, std::int64_t index) {
+  Lu lu(x);
   const auto diagonal = lu.matrixLU().diagonal();
   for (Eigen::Index i = 0; i < diagonal.size(); ++i)
-    if (diagonal[i] == T(0)) refuse_matrix(op, index, "is singular");
+    if (diagonal[i] == 0) refuse_matrix(op, index, "is singular");
   return lu;
 }
 
 BoundKernel inv_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0)), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
-        const Matrix<T> inverse = invertible<T>(x, "inv", b).inverse();
-        Write<T> z(static_cast<T*>(out[0]) + b * s.rows * s.rows, s.rows, s.rows);
-        if (adjoint) z = inverse.transpose();
-        else z = inverse;
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      const Matrix inverse = invertible(read(in[0], dtype, b, s.rows, s.rows), "inv", b).inverse();
+      write(adjoint ? Matrix(inverse.transpose()) : inverse, out[0], dtype, b);
+    }
+  };
 }
 Gradients inv_gradient(G context) {
   const Tensor& y = context.output();
@@ -147,16 +152,13 @@ void solve_infer(InferContext& context) {
 }
 
 BoundKernel solve_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
-        const Read<T> y(static_cast<const T*>(in[1]) + b * s.rows * columns, s.rows, columns);
-        const Matrix<T> matrix = adjoint ? Matrix<T>(x.transpose()) : Matrix<T>(x);
-        Write<T>(static_cast<T*>(out[0]) + b * s.rows * columns, s.rows, columns) = invertible<T>(matrix, "solve", b).solve(y);
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      Matrix x = read(in[0], dtype, b, s.rows, s.rows);
+      if (adjoint) x.transposeInPlace();
+      write(invertible(x, "solve", b).solve(read(in[1], dtype, b, s.rows, columns)), out[0], dtype, b);
+    }
+  };
 }
 Gradients solve_gradient(G context) {
   const bool adjoint = context.boolean("adjoint");
@@ -165,22 +167,17 @@ Gradients solve_gradient(G context) {
 }
 
 BoundKernel triangular_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, lower = context.boolean("lower"), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-        const Read<T> x(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows);
-        const Read<T> y(static_cast<const T*>(in[1]) + b * s.rows * columns, s.rows, columns);
-        for (std::int64_t i = 0; i < s.rows; ++i)
-          if (x(i, i) == T(0)) refuse_matrix("triangular_solve", b, "is singular");
-        Write<T> z(static_cast<T*>(out[0]) + b * s.rows * columns, s.rows, columns);
-        z = y;
-        if (lower && !adjoint) x.template triangularView<Eigen::Lower>().solveInPlace(z);
-        else if (lower) x.template triangularView<Eigen::Lower>().transpose().solveInPlace(z);
-        else if (!adjoint) x.template triangularView<Eigen::Upper>().solveInPlace(z);
-        else x.template triangularView<Eigen::Upper>().transpose().solveInPlace(z);
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), lower = context.boolean("lower"), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      Matrix x = read(in[0], dtype, b, s.rows, s.rows), z = read(in[1], dtype, b, s.rows, columns);
+      for (std::int64_t i = 0; i < s.rows; ++i)
+        if (x(i, i) == 0) refuse_matrix("triangular_solve", b, "is singular");
+      if (adjoint) x.transposeInPlace();
+      if (lower != adjoint) x.triangularView<Eigen::Lower>().solveInPlace(z);
+      else x.triangularView<Eigen::Upper>().solveInPlace(z);
+      write(z, out[0], dtype, b);
+    }
+  };
 }
 Gradients triangular_gradient(G context) {
   const bool adjoint = context.boolean("adjoint"), lower = context.boolean("lower");
@@ -194,24 +191,22 @@ void slogdet_infer(InferContext& context) {
   context.output(context.dtype_of(0), batch_of(context.shape(0)));
 }
 BoundKernel slogdet_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch; ++b) {
-        T sign = 1, log = 0;
-        if (s.rows > 0) {
-          const Eigen::PartialPivLU<Matrix<T>> lu(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
-          sign = T(lu.permutationP().determinant());
-          for (std::int64_t i = 0; i < s.rows; ++i) {
-            const T pivot = lu.matrixLU()(i, i);
-            sign *= pivot > 0 ? T(1) : pivot < 0 ? T(-1) : T(0);
-            log += std::log(std::fabs(pivot));
-          }
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
+    for (std::int64_t b = 0; b < s.batch; ++b) {
+      double sign = 1, log = 0;
+      if (s.rows > 0) {
+        const Lu lu(read(in[0], dtype, b, s.rows, s.rows));
+        sign = double(lu.permutationP().determinant());
+        for (std::int64_t i = 0; i < s.rows; ++i) {
+          const double pivot = lu.matrixLU()(i, i);
+          sign *= pivot > 0 ? 1 : pivot < 0 ? -1 : 0;
+          log += std::log(std::fabs(pivot));
         }
-        static_cast<T*>(out[0])[b] = sign;
-        static_cast<T*>(out[1])[b] = log;
       }
-    };
-  });
+      write(sign, out[0], dtype, b);
+      write(log, out[1], dtype, b);
+    }
+  };
 }
 Gradients slogdet_gradient(G context) {
   require_known(context.input(0), "slogdet");
@@ -228,18 +223,16 @@ void qr_infer(InferContext& context) {
   context.output(context.dtype_of(0), r);
 }
 BoundKernel qr_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0)), full = context.boolean("full_matrices")](Inputs in, Outputs out) {
-      const std::int64_t inner = full ? s.rows : std::min(s.rows, s.columns);
-      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-        const Eigen::HouseholderQR<Matrix<T>> factor(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.columns, s.rows, s.columns));
-        Write<T>(static_cast<T*>(out[0]) + b * s.rows * inner, s.rows, inner) = factor.householderQ() * Matrix<T>::Identity(s.rows, inner);
-        Write<T> r(static_cast<T*>(out[1]) + b * inner * s.columns, inner, s.columns);
-        r.setZero();
-        r.topRows(std::min(s.rows, s.columns)) = factor.matrixQR().topRows(std::min(s.rows, s.columns)).template triangularView<Eigen::Upper>();
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), full = context.boolean("full_matrices")](Inputs in, Outputs out) {
+    const std::int64_t least = std::min(s.rows, s.columns), inner = full ? s.rows : least;
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      const Eigen::HouseholderQR<Matrix> factor(read(in[0], dtype, b, s.rows, s.columns));
+      write(factor.householderQ() * Matrix::Identity(s.rows, inner), out[0], dtype, b);
+      Matrix r = Matrix::Zero(inner, s.columns);
+      r.topRows(least) = factor.matrixQR().topRows(least).triangularView<Eigen::Upper>();
+      write(r, out[1], dtype, b);
+    }
+  };
 }
 /// S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions" (2010): for as many rows as columns, or more.
 Gradients qr_gradient(G context) {
@@ -269,19 +262,18 @@ void svd_infer(InferContext& context) {
   context.output(context.dtype_of(0), v);
 }
 BoundKernel svd_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0)), vectors = context.boolean("compute_uv")](Inputs in, Outputs out) {
-      const std::int64_t inner = std::min(s.rows, s.columns);
-      for (std::int64_t b = 0; b < s.batch && inner > 0; ++b) {
-        using Plain = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
-        const Eigen::BDCSVD<Plain> svd(Plain(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.columns, s.rows, s.columns)), vectors ? Eigen::ComputeThinU | Eigen::ComputeThinV : 0);
-        std::copy_n(svd.singularValues().data(), inner, static_cast<T*>(out[0]) + b * inner);
-        if (!vectors) continue;
-        Write<T>(static_cast<T*>(out[1]) + b * s.rows * inner, s.rows, inner) = svd.matrixU();
-        Write<T>(static_cast<T*>(out[2]) + b * s.columns * inner, s.columns, inner) = svd.matrixV();
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), vectors = context.boolean("compute_uv")](Inputs in, Outputs out) {
+    const std::int64_t inner = std::min(s.rows, s.columns);
+    Matrix values(inner, 1), u(vectors ? s.rows : 0, inner), v(vectors ? s.columns : 0, inner);
+    for (std::int64_t b = 0; b < s.batch && inner > 0; ++b) {
+      const Matrix x = read(in[0], dtype, b, s.rows, s.columns);
+      if (!spectral::svd(x.data(), s.rows, s.columns, values.data(), vectors ? u.data() : nullptr, v.data())) refuse_matrix("svd", b, "did not converge (is it finite?)");
+      write(values, out[0], dtype, b);
+      if (!vectors) continue;
+      write(u, out[1], dtype, b);
+      write(v, out[2], dtype, b);
+    }
+  };
 }
 Gradients svd_gradient(G context) {
   if (context.output_count() == 3 && (context.has_upstream(1) || context.has_upstream(2)))
@@ -301,16 +293,14 @@ void eigh_infer(InferContext& context) {
   context.output(context.dtype_of(0), context.shape(0));
 }
 BoundKernel eigh_cpu(const BindContext& context) {
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [s = sizes_of(context.shape(0))](Inputs in, Outputs out) {
-      for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-        const Eigen::SelfAdjointEigenSolver<Matrix<T>> solver(Read<T>(static_cast<const T*>(in[0]) + b * s.rows * s.rows, s.rows, s.rows));
-        if (solver.info() != Eigen::Success) refuse_matrix("eigh", b, "did not converge (is it finite?)");
-        std::copy_n(solver.eigenvalues().data(), s.rows, static_cast<T*>(out[0]) + b * s.rows);
-        Write<T>(static_cast<T*>(out[1]) + b * s.rows * s.rows, s.rows, s.rows) = solver.eigenvectors();
-      }
-    };
-  });
+  return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
+    Matrix values(s.rows, 1), vectors(s.rows, s.rows);
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      if (!spectral::eigh(read(in[0], dtype, b, s.rows, s.rows).data(), s.rows, values.data(), vectors.data())) refuse_matrix("eigh", b, "did not converge (is it finite?)");
+      write(values, out[0], dtype, b);
+      write(vectors, out[1], dtype, b);
+    }
+  };
 }
 /// Only the lower triangle is read, so the gradient stands there.
 Gradients eigh_gradient(G context) {

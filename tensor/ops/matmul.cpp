@@ -171,7 +171,9 @@ BoundKernel matmul_cpu(const BindContext& context) {
     };
   switch (dtype) {
     case DType::float32: return bind_float(p);
-    case DType::bfloat16: return [primitive = matmul_primitive(p, bfloat16, false, "none")](Inputs in, Outputs out) { primitive->run({in[0], in[1], out[0]}); };
+    case DType::bfloat16:
+      if (!onednn::has_bfloat16()) return onednn::in_float32(context);
+      return [primitive = matmul_primitive(p, bfloat16, false, "none")](Inputs in, Outputs out) { primitive->run({in[0], in[1], out[0]}); };
     case DType::float64: return bind_eigen<double>(p);
     case DType::complex64: return bind_eigen<std::complex<float>>(p);
     case DType::complex128: return bind_eigen<std::complex<double>>(p);
@@ -207,6 +209,7 @@ void fused_infer(InferContext& context) {
   if (context.input_count() == 3 && (context.shape(2).ndim() != 1 || context.shape(2)[0] != out.shape[out.shape.ndim() - 1])) context.refuse("the bias must have one number per column");
 }
 BoundKernel fused_cpu(const BindContext& context) {
+  if (context.dtype_of(0) == bfloat16 && !onednn::has_bfloat16()) return onednn::in_float32(context);
   const Product p = product_of(context, context.shape(0), context.shape(1), context.output(0).shape);
   const bool bias = context.input_count() == 3;
   return [primitive = matmul_primitive(p, context.dtype_of(0), bias, context.text("activation")), bias](Inputs in, Outputs out) {

@@ -88,6 +88,71 @@ PointwiseFn VectorRun(Kernel kernel, DType dtype) {
   return nullptr;
 }
 
+// ---- chains
+
+using pointwise::ChainOp;
+using pointwise::ChainStep;
+
+#define LOCKSTEP_EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+
+std::int64_t ChainBlock() { return 8 * std::int64_t(hn::Lanes(hn::ScalableTag<float>())); }
+
+/// Eight vectors at a time: the accumulators stay in registers from step to step.
+void RunChain(const ChainStep* steps, int count, std::int64_t n) {
+  const hn::ScalableTag<float> d;
+  const Lanes<decltype(d)> l{d};
+  const std::int64_t lanes = std::int64_t(hn::Lanes(d));
+  for (std::int64_t i = 0; i < n; i += 8 * lanes) {
+#define LOCKSTEP_DO(k) auto a##k = hn::Zero(d);
+    LOCKSTEP_EACH(LOCKSTEP_DO)
+#undef LOCKSTEP_DO
+    for (int s = 0; s < count; ++s) {
+      const float* m = steps[s].operand + i;
+      switch (steps[s].op) {
+#define LOCKSTEP_DO(k) a##k = hn::LoadU(d, m + k * lanes);
+        case ChainOp::load: LOCKSTEP_EACH(LOCKSTEP_DO) break;
+#undef LOCKSTEP_DO
+#define LOCKSTEP_ALONE(k, body) a##k = body::apply(l, a##k, a##k, nullptr);
+#define LOCKSTEP_WITH(k, body) a##k = body::apply(l, a##k, hn::LoadU(d, m + k * lanes), nullptr);
+#define LOCKSTEP_AFTER(k, body) a##k = body::apply(l, hn::LoadU(d, m + k * lanes), a##k, nullptr);
+#define LOCKSTEP_STEP(op, how, body)                                                                  \
+  case ChainOp::op:                                                                                   \
+    how(0, body) how(1, body) how(2, body) how(3, body) how(4, body) how(5, body) how(6, body) how(7, body) break;
+        LOCKSTEP_STEP(neg, LOCKSTEP_ALONE, neg_body)
+        LOCKSTEP_STEP(abs, LOCKSTEP_ALONE, abs_body)
+        LOCKSTEP_STEP(square, LOCKSTEP_ALONE, square_body)
+        LOCKSTEP_STEP(sqrt, LOCKSTEP_ALONE, sqrt_body)
+        LOCKSTEP_STEP(rsqrt, LOCKSTEP_ALONE, rsqrt_body)
+        LOCKSTEP_STEP(reciprocal, LOCKSTEP_ALONE, reciprocal_body)
+        LOCKSTEP_STEP(relu, LOCKSTEP_ALONE, relu_body)
+        LOCKSTEP_STEP(add, LOCKSTEP_WITH, add_body)
+        LOCKSTEP_STEP(subtract, LOCKSTEP_WITH, subtract_body)
+        LOCKSTEP_STEP(subtract_from, LOCKSTEP_AFTER, subtract_body)
+        LOCKSTEP_STEP(multiply, LOCKSTEP_WITH, multiply_body)
+        LOCKSTEP_STEP(divide, LOCKSTEP_WITH, divide_body)
+        LOCKSTEP_STEP(divide_into, LOCKSTEP_AFTER, divide_body)
+        LOCKSTEP_STEP(maximum, LOCKSTEP_WITH, maximum_body)
+        LOCKSTEP_STEP(maximum_of, LOCKSTEP_AFTER, maximum_body)
+        LOCKSTEP_STEP(minimum, LOCKSTEP_WITH, minimum_body)
+        LOCKSTEP_STEP(minimum_of, LOCKSTEP_AFTER, minimum_body)
+        LOCKSTEP_STEP(squared_difference, LOCKSTEP_WITH, squared_difference_body)
+        LOCKSTEP_STEP(squared_difference_of, LOCKSTEP_AFTER, squared_difference_body)
+#undef LOCKSTEP_STEP
+#undef LOCKSTEP_AFTER
+#undef LOCKSTEP_WITH
+#undef LOCKSTEP_ALONE
+      }
+      if (float* to = steps[s].store) {
+        to += i;
+#define LOCKSTEP_DO(k) hn::StoreU(a##k, d, to + k * lanes);
+        LOCKSTEP_EACH(LOCKSTEP_DO)
+#undef LOCKSTEP_DO
+      }
+    }
+  }
+}
+#undef LOCKSTEP_EACH
+
 // ---- plain loops, which the compiler vectorizes for each target
 
 template <class T>
@@ -244,6 +309,8 @@ HWY_EXPORT(CompareRun);
 HWY_EXPORT(SelectRun);
 HWY_EXPORT(CastRun);
 HWY_EXPORT(IntegerRun);
+HWY_EXPORT(ChainBlock);
+HWY_EXPORT(RunChain);
 
 namespace pointwise {
 
@@ -252,6 +319,12 @@ PointwiseFn compare_run(int relation, DType dtype) { return HWY_DYNAMIC_DISPATCH
 PointwiseFn select_run(DType dtype) { return HWY_DYNAMIC_DISPATCH(SelectRun)(dtype == string ? 0 : itemsize(dtype)); }
 PointwiseFn cast_run(DType from, DType to) { return HWY_DYNAMIC_DISPATCH(CastRun)(from, to); }
 PointwiseFn integer_run(int operation, DType dtype) { return HWY_DYNAMIC_DISPATCH(IntegerRun)(operation, dtype); }
+
+std::int64_t chain_block() {
+  static const std::int64_t block = HWY_DYNAMIC_DISPATCH(ChainBlock)();
+  return block;
+}
+void run_chain(const ChainStep* steps, int count, std::int64_t n) { HWY_DYNAMIC_DISPATCH(RunChain)(steps, count, n); }
 
 namespace {
 

@@ -2,6 +2,7 @@
 // The runs behind the pointwise rows: for an op and its dtypes, the function for one contiguous stretch of elements, for the best
 // instruction set of this machine. A body is one line of kernels.inc, written over a small vocabulary of lanes.
 
+#include <cstdint>
 #include <span>
 
 #include <lockstep/tensor/op.h>
@@ -31,5 +32,22 @@ PointwiseFn select_run(DType dtype);
 PointwiseFn cast_run(DType from, DType to);
 /// Integer arithmetic, by the names of the rows: 0 add, 1 subtract, 2 multiply, 3 maximum, 4 minimum, 5 squared_difference.
 PointwiseFn integer_run(int operation, DType dtype);
+
+// ---- chains: several float32 ops of which each takes the result of the one before, kept in registers
+
+/// What a step does to the accumulator; the names with _from, _into and _of take the memory operand first.
+enum class ChainOp : std::uint8_t {
+  load, add, subtract, subtract_from, multiply, divide, divide_into, maximum, maximum_of, minimum, minimum_of, squared_difference, squared_difference_of,
+  neg, abs, square, sqrt, rsqrt, reciprocal, relu,
+};
+struct ChainStep {
+  ChainOp op;
+  const float* operand;  // null for ops of the accumulator alone
+  float* store;          // where the result is kept too, or null
+};
+/// Elements in a block: run_chain takes whole blocks.
+std::int64_t chain_block();
+/// Runs the steps (the first is a load) over n elements, n a multiple of chain_block(). Bit for bit what the single runs give.
+void run_chain(const ChainStep* steps, int count, std::int64_t n);
 
 }  // namespace lockstep::pointwise

@@ -249,7 +249,9 @@ void place_operands(Plan& plan, std::int64_t tile_bytes) {
 /// The pointers of one tile, by slot.
 class Tile {
  public:
-  Tile(const Plan& plan, Inputs in, Outputs out, std::byte* scratch) : plan_(plan), in_(in), out_(out), scratch_(scratch) {}
+  Tile(const Plan& plan, Inputs in, Outputs out, std::byte* scratch) : plan_(plan), in_(in), out_(out), scratch_(scratch) {
+    pointers_.resize(plan.places.size());
+  }
 
   void prepare() {
     for (const Plan::Expansion& expansion : plan_.once) {
@@ -261,27 +263,13 @@ class Tile {
   void run(std::int64_t start, std::int64_t n) {
     start_ = start;
     for (const Plan::Expansion& expansion : plan_.per_tile) fill_column(expansion, start, n);
-    for (const Group& group : plan_.groups) {
-      const std::int64_t chained = group.chain.empty() ? 0 : n / pointwise::chain_block() * pointwise::chain_block();
-      if (chained) run_chain(group, chained);
-      if (chained < n) run_one_by_one(group, chained, n);
-    }
+    point();
+    for (const Group& group : plan_.groups)
+      if (group.chain.empty()) run_single(group.first, n);
+      else run_chain(group, n);
   }
 
-  void* at(int slot) const {
-    const Place& place = plan_.places[std::size_t(slot)];
-    switch (place.kind) {
-      case Place::Kind::memory: {
-        std::byte* base = static_cast<std::byte*>(place.index >= 0 ? const_cast<void*>(in_[place.index]) : out_[~place.index]);
-        return base + start_ * place.itemsize;
-      }
-      case Place::Kind::periodic:
-        return static_cast<std::byte*>(const_cast<void*>(in_[place.index])) + start_ % plan_.columns * place.itemsize;
-      case Place::Kind::shared: return const_cast<void*>(place.shared);
-      case Place::Kind::scratch: break;
-    }
-    return scratch_ + place.index;
-  }
+  void* at(int slot) const { return pointers_[std::size_t(slot)]; }
 
  private:
   void run_chain(const Group& group, std::int64_t n) const {
@@ -293,15 +281,28 @@ class Tile {
     pointwise::run_chain(steps, int(group.chain.size()), n);
   }
 
-  /// Elements [from, n) of the tile.
-  void run_one_by_one(const Group& group, std::int64_t from, std::int64_t n) const {
+  void run_single(int k, std::int64_t n) const {
     const FusedProgram& program = *plan_.program;
-    const auto moved = [&](int slot) { return static_cast<std::byte*>(at(slot)) + from * plan_.places[std::size_t(slot)].itemsize; };
-    for (int k = group.first; k < group.last; ++k) {
-      const FusedProgram::Instruction& instruction = program.code[std::size_t(k)];
-      const void* operands[8];
-      for (std::size_t i = 0; i < instruction.operands.size(); ++i) operands[i] = moved(instruction.operands[i]);
-      instruction.run(operands, moved(int(program.operands.size()) + k), n - from, instruction.params.data());
+    const FusedProgram::Instruction& instruction = program.code[std::size_t(k)];
+    const void* operands[8];
+    for (std::size_t i = 0; i < instruction.operands.size(); ++i) operands[i] = at(instruction.operands[i]);
+    instruction.run(operands, at(int(program.operands.size()) + k), n, instruction.params.data());
+  }
+
+  /// Finds every slot's memory for the tile that starts at start_.
+  void point() {
+    for (std::size_t slot = 0; slot < plan_.places.size(); ++slot) {
+      const Place& place = plan_.places[slot];
+      switch (place.kind) {
+        case Place::Kind::memory: {
+          std::byte* base = static_cast<std::byte*>(place.index >= 0 ? const_cast<void*>(in_[place.index]) : out_[~place.index]);
+          pointers_[slot] = base + start_ * place.itemsize;
+          break;
+        }
+        case Place::Kind::periodic: pointers_[slot] = static_cast<std::byte*>(const_cast<void*>(in_[place.index])) + start_ % plan_.columns * place.itemsize; break;
+        case Place::Kind::shared: pointers_[slot] = const_cast<void*>(place.shared); break;
+        case Place::Kind::scratch: pointers_[slot] = scratch_ + place.index; break;
+      }
     }
   }
 
@@ -322,6 +323,7 @@ class Tile {
   Outputs out_;
   std::byte* scratch_;
   std::int64_t start_ = 0;
+  SmallVector<void*, 48> pointers_;  // by slot
 };
 
 /// Length of the tile that starts at `start` and ends by `end`.

@@ -23,14 +23,16 @@ void add_ops(CLI::App& app) {
 void add_bench(CLI::App& app) {
   auto* bench = app.add_subcommand("bench", "Measure speed beside what limits it");
   static std::string suite;
+  static std::string filter;
   static bool json = false;
   static double seconds = 1;
   bench->add_option("suite", suite, "eager, ops or graph")->required()->check(CLI::IsMember({"eager", "ops", "graph"}));
+  bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
   bench->callback([] {
     namespace b = lockstep::bench;
-    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), json, seconds);
+    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), filter, json, seconds);
   });
 }
 

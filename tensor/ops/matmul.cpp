@@ -9,6 +9,7 @@
 #include <lockstep/tensor/onednn/primitive.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
+#include <lockstep/tensor/ops/small_product.h>
 
 namespace lockstep {
 namespace {
@@ -149,15 +150,9 @@ std::shared_ptr<onednn::Primitive> matmul_primitive(const Product& p, DType dtyp
   });
 }
 
-/// Below so many multiplications, making and looking up a primitive costs more than the product.
-constexpr std::int64_t kSmallProduct = 48 * 48 * 48;
-
 BoundKernel bind_float(const Product& p) {
-  if (p.batch.numel() == 1 && p.m * p.k * p.n <= kSmallProduct)
-    return [p](Inputs in, Outputs out) {
-      dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, 1.0f, static_cast<const float*>(in[0]), p.transpose_a ? p.m : p.k, static_cast<const float*>(in[1]), p.transpose_b ? p.k : p.n, 0.0f,
-                 static_cast<float*>(out[0]), p.n);
-    };
+  if (p.batch.numel() == 1 && is_small_product(p.m, p.n, p.k))
+    return [p](Inputs in, Outputs out) { small_product(p.transpose_a, p.transpose_b, p.m, p.n, p.k, static_cast<const float*>(in[0]), static_cast<const float*>(in[1]), static_cast<float*>(out[0])); };
   return [primitive = matmul_primitive(p, float32, false, "none")](Inputs in, Outputs out) { primitive->run({in[0], in[1], out[0]}); };
 }
 

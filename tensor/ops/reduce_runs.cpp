@@ -8,7 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lockstep/tensor/ops/reduce_runs.cpp"
 #undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -35,6 +35,12 @@ struct Fold {
     else if constexpr (R == Reducer::maximum) return hn::IfThenElse(hn::Or(hn::Gt(b, a), hn::IsNaN(b)), b, a);
     else return hn::IfThenElse(hn::Or(hn::Lt(b, a), hn::IsNaN(b)), b, a);
   }
+  /// As apply for operands that are no NaN; of others it may lose one.
+  static HWY_INLINE V apply_ordered(V a, V b) {
+    if constexpr (R == Reducer::maximum) return hn::Max(a, b);
+    else if constexpr (R == Reducer::minimum) return hn::Min(a, b);
+    else return apply(a, b);
+  }
   static HWY_INLINE T apply1(T a, T b) {
     if constexpr (R == Reducer::sum) return a + b;
     else if constexpr (R == Reducer::product) return a * b;
@@ -42,6 +48,9 @@ struct Fold {
     else return b < a || b != b ? b : a;
   }
 };
+
+template <Reducer R>
+inline constexpr bool kExtremum = R == Reducer::maximum || R == Reducer::minimum;
 
 /// Blocks bound the error of long sums: inside one, each lane adds 64 numbers at most.
 constexpr std::int64_t kBlock = 4096;
@@ -52,13 +61,18 @@ T FoldBlock(const T* x, std::int64_t n) {
   using F = Fold<R, decltype(d)>;
   const std::int64_t lanes = std::int64_t(hn::Lanes(d));
   auto a0 = hn::Set(d, F::start()), a1 = a0, a2 = a0, a3 = a0;
+  auto nan = hn::IsNaN(a0);  // of extrema: found beside them, which keeps the chains of dependent instructions short
   std::int64_t i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    a0 = F::apply(a0, hn::LoadU(d, x + i));
-    a1 = F::apply(a1, hn::LoadU(d, x + i + lanes));
-    a2 = F::apply(a2, hn::LoadU(d, x + i + 2 * lanes));
-    a3 = F::apply(a3, hn::LoadU(d, x + i + 3 * lanes));
+    const auto v0 = hn::LoadU(d, x + i), v1 = hn::LoadU(d, x + i + lanes), v2 = hn::LoadU(d, x + i + 2 * lanes), v3 = hn::LoadU(d, x + i + 3 * lanes);
+    a0 = F::apply_ordered(a0, v0);
+    a1 = F::apply_ordered(a1, v1);
+    a2 = F::apply_ordered(a2, v2);
+    a3 = F::apply_ordered(a3, v3);
+    if constexpr (kExtremum<R>) nan = hn::Or(nan, hn::Or(hn::Or(hn::IsNaN(v0), hn::IsNaN(v1)), hn::Or(hn::IsNaN(v2), hn::IsNaN(v3))));
   }
+  if constexpr (kExtremum<R>)
+    if (!hn::AllFalse(d, nan)) return std::numeric_limits<T>::quiet_NaN();
   for (; i + lanes <= n; i += lanes) a0 = F::apply(a0, hn::LoadU(d, x + i));
   HWY_ALIGN T parts[hn::MaxLanes(d)];
   hn::Store(F::apply(F::apply(a0, a1), F::apply(a2, a3)), d, parts);

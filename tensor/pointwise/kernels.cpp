@@ -4,11 +4,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lockstep/tensor/pointwise/kernels.cpp"
 #undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -93,65 +94,66 @@ PointwiseFn VectorRun(Kernel kernel, DType dtype) {
 using pointwise::ChainOp;
 using pointwise::ChainStep;
 
-#define LOCKSTEP_EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+constexpr std::size_t kChainVectors = 8;
 
-std::int64_t ChainBlock() { return 8 * std::int64_t(hn::Lanes(hn::ScalableTag<float>())); }
-
-/// Eight vectors at a time: the accumulators stay in registers from step to step.
-void RunChain(const ChainStep* steps, int count, std::int64_t n) {
+/// The steps on elements [i, i + sizeof...(K) vectors), or on `rest` elements, less than a vector. The accumulators stay in registers.
+template <bool kRest, std::size_t... K>
+HWY_INLINE void ChainBlock(const ChainStep* steps, int count, std::int64_t i, std::size_t rest, std::index_sequence<K...>) {
   const hn::ScalableTag<float> d;
   const Lanes<decltype(d)> l{d};
-  const std::int64_t lanes = std::int64_t(hn::Lanes(d));
-  for (std::int64_t i = 0; i < n; i += 8 * lanes) {
-#define LOCKSTEP_DO(k) auto a##k = hn::Zero(d);
-    LOCKSTEP_EACH(LOCKSTEP_DO)
-#undef LOCKSTEP_DO
-    for (int s = 0; s < count; ++s) {
-      const float* m = steps[s].operand + i;
-      switch (steps[s].op) {
-#define LOCKSTEP_DO(k) a##k = hn::LoadU(d, m + k * lanes);
-        case ChainOp::load: LOCKSTEP_EACH(LOCKSTEP_DO) break;
-#undef LOCKSTEP_DO
-#define LOCKSTEP_ALONE(k, body) a##k = body::apply(l, a##k, a##k, nullptr);
-#define LOCKSTEP_WITH(k, body) a##k = body::apply(l, a##k, hn::LoadU(d, m + k * lanes), nullptr);
-#define LOCKSTEP_AFTER(k, body) a##k = body::apply(l, hn::LoadU(d, m + k * lanes), a##k, nullptr);
-#define LOCKSTEP_STEP(op, how, body)                                                                  \
-  case ChainOp::op:                                                                                   \
-    how(0, body) how(1, body) how(2, body) how(3, body) how(4, body) how(5, body) how(6, body) how(7, body) break;
-        LOCKSTEP_STEP(neg, LOCKSTEP_ALONE, neg_body)
-        LOCKSTEP_STEP(abs, LOCKSTEP_ALONE, abs_body)
-        LOCKSTEP_STEP(square, LOCKSTEP_ALONE, square_body)
-        LOCKSTEP_STEP(sqrt, LOCKSTEP_ALONE, sqrt_body)
-        LOCKSTEP_STEP(rsqrt, LOCKSTEP_ALONE, rsqrt_body)
-        LOCKSTEP_STEP(reciprocal, LOCKSTEP_ALONE, reciprocal_body)
-        LOCKSTEP_STEP(relu, LOCKSTEP_ALONE, relu_body)
-        LOCKSTEP_STEP(add, LOCKSTEP_WITH, add_body)
-        LOCKSTEP_STEP(subtract, LOCKSTEP_WITH, subtract_body)
-        LOCKSTEP_STEP(subtract_from, LOCKSTEP_AFTER, subtract_body)
-        LOCKSTEP_STEP(multiply, LOCKSTEP_WITH, multiply_body)
-        LOCKSTEP_STEP(divide, LOCKSTEP_WITH, divide_body)
-        LOCKSTEP_STEP(divide_into, LOCKSTEP_AFTER, divide_body)
-        LOCKSTEP_STEP(maximum, LOCKSTEP_WITH, maximum_body)
-        LOCKSTEP_STEP(maximum_of, LOCKSTEP_AFTER, maximum_body)
-        LOCKSTEP_STEP(minimum, LOCKSTEP_WITH, minimum_body)
-        LOCKSTEP_STEP(minimum_of, LOCKSTEP_AFTER, minimum_body)
-        LOCKSTEP_STEP(squared_difference, LOCKSTEP_WITH, squared_difference_body)
-        LOCKSTEP_STEP(squared_difference_of, LOCKSTEP_AFTER, squared_difference_body)
-#undef LOCKSTEP_STEP
+  const std::size_t lanes = hn::Lanes(d);
+  hn::VFromD<decltype(d)> a[] = {(static_cast<void>(K), hn::Zero(d))...};
+  for (int s = 0; s < count; ++s) {
+    const auto operand = [&](std::size_t k) HWY_ATTR {
+      const float* from = steps[s].operand + i;
+      if constexpr (kRest) return hn::MaskedLoad(hn::FirstN(d, rest), d, from);
+      else return hn::LoadU(d, from + k * lanes);
+    };
+    switch (steps[s].op) {
+#define LOCKSTEP_STEP(op, expression) case ChainOp::op: ((a[K] = expression), ...); break;
+#define LOCKSTEP_ALONE(op, body) LOCKSTEP_STEP(op, body::apply(l, a[K], a[K], nullptr))
+#define LOCKSTEP_WITH(op, body) LOCKSTEP_STEP(op, body::apply(l, a[K], operand(K), nullptr))
+#define LOCKSTEP_AFTER(op, body) LOCKSTEP_STEP(op, body::apply(l, operand(K), a[K], nullptr))
+      LOCKSTEP_STEP(load, operand(K))
+      LOCKSTEP_ALONE(neg, neg_body)
+      LOCKSTEP_ALONE(abs, abs_body)
+      LOCKSTEP_ALONE(square, square_body)
+      LOCKSTEP_ALONE(sqrt, sqrt_body)
+      LOCKSTEP_ALONE(rsqrt, rsqrt_body)
+      LOCKSTEP_ALONE(reciprocal, reciprocal_body)
+      LOCKSTEP_ALONE(relu, relu_body)
+      LOCKSTEP_WITH(add, add_body)
+      LOCKSTEP_WITH(subtract, subtract_body)
+      LOCKSTEP_AFTER(subtract_from, subtract_body)
+      LOCKSTEP_WITH(multiply, multiply_body)
+      LOCKSTEP_WITH(divide, divide_body)
+      LOCKSTEP_AFTER(divide_into, divide_body)
+      LOCKSTEP_WITH(maximum, maximum_body)
+      LOCKSTEP_AFTER(maximum_of, maximum_body)
+      LOCKSTEP_WITH(minimum, minimum_body)
+      LOCKSTEP_AFTER(minimum_of, minimum_body)
+      LOCKSTEP_WITH(squared_difference, squared_difference_body)
+      LOCKSTEP_AFTER(squared_difference_of, squared_difference_body)
 #undef LOCKSTEP_AFTER
 #undef LOCKSTEP_WITH
 #undef LOCKSTEP_ALONE
-      }
-      if (float* to = steps[s].store) {
-        to += i;
-#define LOCKSTEP_DO(k) hn::StoreU(a##k, d, to + k * lanes);
-        LOCKSTEP_EACH(LOCKSTEP_DO)
-#undef LOCKSTEP_DO
-      }
+#undef LOCKSTEP_STEP
+    }
+    if (steps[s].store) {
+      float* to = steps[s].store + i;
+      if constexpr (kRest) hn::BlendedStore(a[0], hn::FirstN(d, rest), d, to);
+      else (hn::StoreU(a[K], d, to + K * lanes), ...);
     }
   }
 }
-#undef LOCKSTEP_EACH
+
+void RunChain(const ChainStep* steps, int count, std::int64_t n) {
+  const std::int64_t lanes = std::int64_t(hn::Lanes(hn::ScalableTag<float>())), block = std::int64_t(kChainVectors) * lanes;
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block) ChainBlock<false>(steps, count, i, 0, std::make_index_sequence<kChainVectors>());
+  for (; i + lanes <= n; i += lanes) ChainBlock<false>(steps, count, i, 0, std::index_sequence<0>());
+  if (i < n) ChainBlock<true>(steps, count, i, std::size_t(n - i), std::index_sequence<0>());
+}
 
 // ---- plain loops, which the compiler vectorizes for each target
 
@@ -309,7 +311,6 @@ HWY_EXPORT(CompareRun);
 HWY_EXPORT(SelectRun);
 HWY_EXPORT(CastRun);
 HWY_EXPORT(IntegerRun);
-HWY_EXPORT(ChainBlock);
 HWY_EXPORT(RunChain);
 
 namespace pointwise {
@@ -320,10 +321,6 @@ PointwiseFn select_run(DType dtype) { return HWY_DYNAMIC_DISPATCH(SelectRun)(dty
 PointwiseFn cast_run(DType from, DType to) { return HWY_DYNAMIC_DISPATCH(CastRun)(from, to); }
 PointwiseFn integer_run(int operation, DType dtype) { return HWY_DYNAMIC_DISPATCH(IntegerRun)(operation, dtype); }
 
-std::int64_t chain_block() {
-  static const std::int64_t block = HWY_DYNAMIC_DISPATCH(ChainBlock)();
-  return block;
-}
 void run_chain(const ChainStep* steps, int count, std::int64_t n) { HWY_DYNAMIC_DISPATCH(RunChain)(steps, count, n); }
 
 namespace {

@@ -45,9 +45,7 @@ struct ChainStep {
   const float* operand;  // null for ops of the accumulator alone
   float* store;          // where the result is kept too, or null
 };
-/// Elements in a block: run_chain takes whole blocks.
-std::int64_t chain_block();
-/// Runs the steps (the first is a load) over n elements, n a multiple of chain_block(). Bit for bit what the single runs give.
+/// Runs the steps (the first is a load) over n elements. Bit for bit what the single runs give.
 void run_chain(const ChainStep* steps, int count, std::int64_t n);
 
 }  // namespace lockstep::pointwise

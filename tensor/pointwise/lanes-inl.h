@@ -29,6 +29,9 @@ struct Lanes {
   HWY_INLINE V select(M mask, V yes, V no) const { return hn::IfThenElse(mask, yes, no); }
   /// NaN stays NaN.
   HWY_INLINE V clamp(V x, V low, V high) const { return select(lt(x, low), low, select(gt(x, high), high, x)); }
+  /// A NaN on either side is kept. Highway leaves open which operand Max gives then; x86 gives the second.
+  HWY_INLINE V maximum(V x, V y) const { return select(is_nan(x), x, HWY_ARCH_X86 ? hn::Max(x, y) : select(is_nan(y), y, hn::Max(x, y))); }
+  HWY_INLINE V minimum(V x, V y) const { return select(is_nan(x), x, HWY_ARCH_X86 ? hn::Min(x, y) : select(is_nan(y), y, hn::Min(x, y))); }
   /// Every float beyond 2^52 is whole; some targets' rounding passes through integers.
   HWY_INLINE V keep_large(V x, V rounded) const { return select(lt(abs(x), c(kDouble ? 4503599627370496.0 : 8388608.0)), hn::CopySign(rounded, x), x); }
 
@@ -39,17 +42,14 @@ struct Lanes {
     return result;
   }
 
-  /// 2^n for whole n within the range of normal numbers.
-  HWY_INLINE V power_of_two(V n) const {
-    const hn::RebindToSigned<D> di;
-    const auto bits = hn::ConvertTo(di, n);
+  /// 2^n within the range of normal numbers.
+  HWY_INLINE V power_of_two(hn::VFromD<hn::RebindToSigned<D>> n) const {
     constexpr int kBias = kDouble ? 1023 : 127, kMantissa = kDouble ? 52 : 23;
-    return hn::BitCast(d, hn::ShiftLeft<kMantissa>(hn::Add(bits, hn::Set(di, kBias))));
+    return hn::BitCast(d, hn::ShiftLeft<kMantissa>(hn::Add(n, hn::Set(hn::RebindToSigned<D>(), kBias))));
   }
 
-  HWY_INLINE V exp(V x) const {
-    const V bounded = clamp(x, c(kDouble ? -746.0 : -105.0), c(kDouble ? 710.0 : 89.0));
-    const V n = hn::Round(mul(bounded, c(1.44269504088896340735992468100189214)));
+  /// e^r = 2^n e^(bounded - n log 2): the second factor, for the whole number n nearest to bounded / log 2.
+  HWY_INLINE V exp_fraction(V bounded, V n) const {
     V r, p;
     if constexpr (kDouble) {
       r = fma(n, c(-6.93147180369123816490e-01), bounded);
@@ -62,11 +62,25 @@ struct Lanes {
       static constexpr double k[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
       p = horner(r, k);
     }
-    p = add(fma(p, mul(r, r), r), c(1));
+    return add(fma(p, mul(r, r), r), c(1));
+  }
+  HWY_INLINE V exp_exponent(V x) const { return hn::Round(mul(x, c(1.44269504088896340735992468100189214))); }
+
+  HWY_INLINE V exp(V x) const {
+    const V bounded = hn::Min(hn::Max(x, c(kDouble ? -746.0 : -105.0)), c(kDouble ? 710.0 : 89.0));
+    const V n = exp_exponent(bounded);
     // In two factors, so that subnormal results and those near the largest number come out right.
-    const V half = hn::Floor(mul(n, c(0.5)));
-    const V result = mul(mul(p, power_of_two(half)), power_of_two(sub(n, half)));
+    const hn::RebindToSigned<D> di;
+    const auto whole = hn::ConvertTo(di, n);
+    const auto half = hn::ShiftRight<1>(whole);
+    const V result = mul(mul(exp_fraction(bounded, n), power_of_two(half)), power_of_two(hn::Sub(whole, half)));
     return select(is_nan(x), x, result);
+  }
+
+  /// exp for -80 < x <= 0 in float32 (-700 in float64): no bounds, and one factor is enough.
+  HWY_INLINE V exp_of_decay(V x) const {
+    const V n = exp_exponent(x);
+    return mul(exp_fraction(x, n), power_of_two(hn::ConvertTo(hn::RebindToSigned<D>(), n)));
   }
 
   HWY_INLINE V expm1(V x) const {
@@ -122,6 +136,15 @@ struct Lanes {
   }
 
   HWY_INLINE V tanh(V x) const {
+    if constexpr (!kDouble) {
+      // Near 0 an odd polynomial (Cephes' tanhf), elsewhere (1 - t) / (1 + t) with t = e^(-2|x|), which is at most 0.29 there.
+      const V size = abs(x), x2 = mul(x, x);
+      static constexpr double k[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
+      const V near_zero = fma(mul(horner(x2, k), x2), x, x);
+      const V t = exp_of_decay(mul(hn::Min(size, c(16)), c(-2)));
+      const V far = hn::CopySign(div(sub(c(1), t), add(c(1), t)), x);
+      return select(is_nan(x), x, select(lt(size, c(0.625)), near_zero, far));
+    }
     const V t = expm1(mul(c(2), select(gt(abs(x), c(20)), c(20), abs(x))));
     return hn::CopySign(div(t, add(t, c(2))), x);
   }

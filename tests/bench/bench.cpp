@@ -6,6 +6,9 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+
+#include <lockstep/tensor/base/error.h>
 
 namespace lockstep::bench {
 namespace {
@@ -23,7 +26,12 @@ class Medians : public benchmark::BenchmarkReporter {
 
 }  // namespace
 
-void run(const std::vector<Case>& cases, bool json, double seconds) {
+void run(std::vector<Case> cases, const std::string& filter, bool json, double seconds) {
+  std::set<std::string> wanted;
+  for (const Case& each : cases)
+    if (each.name.find(filter) != std::string::npos) wanted.insert({each.name, each.reference});
+  std::erase_if(cases, [&](const Case& each) { return !wanted.contains(each.name); });
+  if (cases.empty()) throw NotFoundError("no benchmark's name contains '" + filter + "'");
   constexpr int kRepetitions = 7;
   for (const Case& each : cases)
     benchmark::RegisterBenchmark(each.name.c_str(), [body = each.body](benchmark::State& state) {

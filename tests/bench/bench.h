@@ -17,8 +17,9 @@ struct Case {
   std::string reference = {};    // name of a case of the same suite; gives "ratio" = its time / this time (1: as fast)
 };
 
-/// Times the cases and prints them: a table, or JSON lines. `seconds` is the time per case.
-void run(const std::vector<Case>& cases, bool json, double seconds);
+/// Times the cases whose name contains `filter` (and what they refer to) and prints them: a table, or JSON lines. `seconds` is the
+/// time per case. Throws NotFoundError if no case is left.
+void run(std::vector<Case> cases, const std::string& filter, bool json, double seconds);
 
 /// The suites: `lockstep bench eager|ops|graph`.
 std::vector<Case> eager_cases();

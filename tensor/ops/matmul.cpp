@@ -76,15 +76,18 @@ BoundKernel bind_eigen(const Product& p) {
   return [p](Inputs in, Outputs out) {
     using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     using Read = Eigen::Map<const Matrix>;
+    // Transposed operands are copied: one instance of Eigen's product per dtype instead of four.
+    const auto operand = [](const T* data, std::int64_t rows, std::int64_t columns, bool transposed, Matrix& copy) {
+      if (!transposed) return Read(data, rows, columns);
+      copy = Read(data, columns, rows).transpose();
+      return Read(copy.data(), rows, columns);
+    };
+    Matrix copy_x, copy_y;
     for (std::int64_t i = 0; i < p.batch.numel(); ++i) {
       const auto [a, b] = batch_offsets(p, i);
-      const Read x(static_cast<const T*>(in[0]) + a, p.transpose_a ? p.k : p.m, p.transpose_a ? p.m : p.k);
-      const Read y(static_cast<const T*>(in[1]) + b, p.transpose_b ? p.n : p.k, p.transpose_b ? p.k : p.n);
-      Eigen::Map<Matrix> z(static_cast<T*>(out[0]) + i * p.m * p.n, p.m, p.n);
-      if (p.transpose_a && p.transpose_b) z.noalias() = x.transpose() * y.transpose();
-      else if (p.transpose_a) z.noalias() = x.transpose() * y;
-      else if (p.transpose_b) z.noalias() = x * y.transpose();
-      else z.noalias() = x * y;
+      const Read x = operand(static_cast<const T*>(in[0]) + a, p.m, p.k, p.transpose_a, copy_x);
+      const Read y = operand(static_cast<const T*>(in[1]) + b, p.k, p.n, p.transpose_b, copy_y);
+      Eigen::Map<Matrix>(static_cast<T*>(out[0]) + i * p.m * p.n, p.m, p.n).noalias() = x * y;
     }
   };
 }

@@ -1,10 +1,14 @@
 // Sorting and searching. NaN counts as larger than every number, so that an order always exists.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <numeric>
+#include <cstring>
+#include <utility>
 #include <unordered_map>
+#include <vector>
 
+#include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -16,15 +20,36 @@ using G = const GradContext&;
 template <class T>
 inline constexpr bool kOrdered = std::is_arithmetic_v<T> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
 
+/// A number of which the order is the elements': equal elements (0 and -0, all NaN) get equal keys. One dtype to sort, not twelve.
 template <class T>
-bool before(T a, T b) {
-  const auto x = static_cast<compute_t<T>>(a), y = static_cast<compute_t<T>>(b);
-  if constexpr (std::is_floating_point_v<compute_t<T>>) {
-    if (x != x) return false;
-    if (y != y) return true;
+std::uint64_t order_key(T value) {
+  constexpr std::uint64_t kSign = std::uint64_t(1) << 63;
+  if constexpr (std::is_unsigned_v<T>) {
+    return value;
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<std::uint64_t>(std::int64_t(value)) ^ kSign;
+  } else {
+    const double wide = double(static_cast<compute_t<T>>(value));
+    if (wide != wide) return ~std::uint64_t(0);
+    const auto bits = std::bit_cast<std::uint64_t>(wide == 0 ? 0.0 : wide);
+    return bits & kSign ? ~bits : bits ^ kSign;
   }
-  return x < y;
 }
+
+/// Writes the keys of `count` elements, `stride` apart.
+using KeysFn = void (*)(const void* from, std::int64_t stride, std::int64_t count, std::uint64_t* keys);
+KeysFn keys_of(DType dtype, std::string_view op) {
+  return visit_dtype(dtype, [&]<class T>(TypeTag<T>) -> KeysFn {
+    if constexpr (kOrdered<T>)
+      return [](const void* from, std::int64_t stride, std::int64_t count, std::uint64_t* keys) {
+        for (std::int64_t i = 0; i < count; ++i) keys[i] = order_key(static_cast<const T*>(from)[i * stride]);
+      };
+    else throw UnimplementedError("there is no CPU kernel for " + std::string(name(dtype)), op);
+  });
+}
+
+/// An element's key and place; in order of the keys, then of the places.
+using Ranked = std::pair<std::uint64_t, std::int32_t>;
 
 /// Runs `f(tag)` for an ordered dtype.
 template <class F>
@@ -60,22 +85,22 @@ BoundKernel sort_cpu(const BindContext& context) {
   for (int i = axis + 1; i < shape.ndim(); ++i) inner *= shape[i];
   const std::int64_t count = shape[axis];
   const bool descending = context.text("direction") == "descending";
-  return visit_ordered(context.dtype_of(0), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [=](Inputs in, Outputs out) {
-      std::vector<std::int32_t> order(static_cast<std::size_t>(count));
-      for (std::int64_t line = 0; line < outer * inner; ++line) {
-        const std::int64_t at = line / inner * count * inner + line % inner;
-        const T* x = static_cast<const T*>(in[0]) + at;
-        std::iota(order.begin(), order.end(), 0);
-        std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return descending ? before(x[b * inner], x[a * inner]) : before(x[a * inner], x[b * inner]); });
-        for (std::int64_t k = 0; k < count; ++k) {
-          const std::int32_t from = order[std::size_t(k)];
-          if constexpr (Indices) static_cast<std::int32_t*>(out[0])[at + k * inner] = from;
-          else static_cast<T*>(out[0])[at + k * inner] = x[from * inner];
-        }
+  return [=, size = std::int64_t(itemsize(context.dtype_of(0))), keys_of_line = keys_of(context.dtype_of(0), context.op().name)](Inputs in, Outputs out) {
+    std::vector<std::uint64_t> keys(static_cast<std::size_t>(count));
+    std::vector<Ranked> ranked(keys.size());
+    for (std::int64_t line = 0; line < outer * inner; ++line) {
+      const std::int64_t at = line / inner * count * inner + line % inner;
+      const std::byte* x = static_cast<const std::byte*>(in[0]) + at * size;
+      keys_of_line(x, inner, count, keys.data());
+      for (std::size_t i = 0; i < keys.size(); ++i) ranked[i] = {descending ? ~keys[i] : keys[i], std::int32_t(i)};
+      std::sort(ranked.begin(), ranked.end());
+      for (std::int64_t k = 0; k < count; ++k) {
+        const std::int32_t from = ranked[std::size_t(k)].second;
+        if constexpr (Indices) static_cast<std::int32_t*>(out[0])[at + k * inner] = from;
+        else std::memcpy(static_cast<std::byte*>(out[0]) + (at + k * inner) * size, x + from * inner * size, std::size_t(size));
       }
-    };
-  });
+    }
+  };
 }
 
 /// The upstream put back where its elements came from.
@@ -103,23 +128,21 @@ void top_k_infer(InferContext& context) {
 BoundKernel top_k_cpu(const BindContext& context) {
   const Shape& shape = context.shape(0);
   const std::int64_t count = shape[shape.ndim() - 1], k = context.integer("k"), lines = count ? shape.numel() / count : 0;
-  return visit_ordered(context.dtype_of(0), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [=](Inputs in, Outputs out) {
-      std::vector<std::int32_t> order(static_cast<std::size_t>(count));
-      for (std::int64_t line = 0; line < lines; ++line) {
-        const T* x = static_cast<const T*>(in[0]) + line * count;
-        std::iota(order.begin(), order.end(), 0);
-        std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int32_t a, std::int32_t b) {
-          if (before(x[b], x[a])) return true;
-          return !before(x[a], x[b]) && a < b;
-        });
-        for (std::int64_t i = 0; i < k; ++i) {
-          static_cast<T*>(out[0])[line * k + i] = x[order[std::size_t(i)]];
-          static_cast<std::int32_t*>(out[1])[line * k + i] = order[std::size_t(i)];
-        }
+  return [=, size = std::int64_t(itemsize(context.dtype_of(0))), keys_of_line = keys_of(context.dtype_of(0), context.op().name)](Inputs in, Outputs out) {
+    std::vector<std::uint64_t> keys(static_cast<std::size_t>(count));
+    std::vector<Ranked> ranked(keys.size());
+    for (std::int64_t line = 0; line < lines; ++line) {
+      const std::byte* x = static_cast<const std::byte*>(in[0]) + line * count * size;
+      keys_of_line(x, 1, count, keys.data());
+      for (std::size_t i = 0; i < keys.size(); ++i) ranked[i] = {~keys[i], std::int32_t(i)};
+      std::partial_sort(ranked.begin(), ranked.begin() + k, ranked.end());
+      for (std::int64_t i = 0; i < k; ++i) {
+        const std::int32_t from = ranked[std::size_t(i)].second;
+        std::memcpy(static_cast<std::byte*>(out[0]) + (line * k + i) * size, x + from * size, std::size_t(size));
+        static_cast<std::int32_t*>(out[1])[line * k + i] = from;
       }
-    };
-  });
+    }
+  };
 }
 
 Gradients top_k_gradient(G context) { return {unsorted(context.output(1), context.upstream(0), context.input(0), -1)}; }
@@ -134,45 +157,47 @@ void unique_infer(InferContext& context) {
   if (Counts) context.output(int32, Shape::unknown());
 }
 
-/// A key under which equal elements meet: bits for numbers (all NaN alike, -0 as 0).
-template <class T>
-auto key_of(const T& value) {
-  if constexpr (std::is_same_v<T, std::string>) return value;
-  else if constexpr (std::is_integral_v<T>) return std::uint64_t(value);
-  else {
-    const double wide = double(static_cast<compute_t<T>>(value));
-    return wide != wide ? ~std::uint64_t(0) : std::bit_cast<std::uint64_t>(wide == 0 ? 0.0 : wide);
+/// The places of the distinct elements, the number of each element among them, and how often each occurs.
+struct Distinct {
+  std::vector<std::size_t> firsts;
+  std::vector<std::int32_t> counts;
+};
+template <class Key>
+Distinct distinct(std::span<const Key> keys, std::int32_t* index) {
+  std::unordered_map<Key, std::int32_t> seen;
+  Distinct result;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto [at, fresh] = seen.try_emplace(keys[i], std::int32_t(result.firsts.size()));
+    if (fresh) result.firsts.push_back(i), result.counts.push_back(0);
+    ++result.counts[std::size_t(at->second)];
+    index[i] = at->second;
   }
+  return result;
 }
 
 template <bool Counts>
 Tensors unique_cpu(const OpCall& call, std::span<const Tensor> inputs) {
-  return visit_dtype(inputs[0].dtype(), [&]<class T>(TypeTag<T>) -> Tensors {
-    if constexpr (!kOrdered<T> && !std::is_same_v<T, std::string>) {
-      throw UnimplementedError("there is no CPU kernel for " + std::string(name(inputs[0].dtype())), call.op().name);
-    } else {
-      const auto x = inputs[0].data<T>();
-      std::unordered_map<decltype(key_of(x[0])), std::int32_t> seen;
-      std::vector<std::size_t> firsts;
-      std::vector<std::int32_t> counts;
-      Tensor index = Tensor::empty(inputs[0].shape(), int32);
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const auto [at, fresh] = seen.try_emplace(key_of(x[i]), std::int32_t(firsts.size()));
-        if (fresh) firsts.push_back(i), counts.push_back(0);
-        ++counts[std::size_t(at->second)];
-        index.mutable_data<std::int32_t>()[i] = at->second;
-      }
-      Tensor values = Tensor::empty({std::int64_t(firsts.size())}, inputs[0].dtype());
-      for (std::size_t k = 0; k < firsts.size(); ++k) values.mutable_data<T>()[k] = x[firsts[k]];
-      Tensors result{values, index};
-      if (Counts) {
-        Tensor tally = Tensor::empty({std::int64_t(counts.size())}, int32);
-        std::copy(counts.begin(), counts.end(), tally.mutable_data<std::int32_t>());
-        result.push_back(tally);
-      }
-      return result;
-    }
-  });
+  const Tensor& x = inputs[0];
+  Tensor index = Tensor::empty(x.shape(), int32);
+  std::int32_t* places = index.mutable_data<std::int32_t>();
+  Distinct found;
+  Tensor values;
+  if (x.dtype() == string) {
+    found = distinct(x.data<std::string>(), places);
+    values = Tensor::empty({std::int64_t(found.firsts.size())}, string);
+    for (std::size_t k = 0; k < found.firsts.size(); ++k) values.mutable_data<std::string>()[k] = x.data<std::string>()[found.firsts[k]];
+  } else {
+    std::vector<std::uint64_t> keys(std::size_t(x.numel()));
+    keys_of(x.dtype(), call.op().name)(x.raw(), 1, x.numel(), keys.data());
+    found = distinct(std::span<const std::uint64_t>(keys), places);
+    values = Tensor::empty({std::int64_t(found.firsts.size())}, x.dtype());
+    const std::size_t size = itemsize(x.dtype());
+    for (std::size_t k = 0; k < found.firsts.size(); ++k)
+      std::memcpy(static_cast<std::byte*>(values.mutable_raw()) + k * size, static_cast<const std::byte*>(x.raw()) + found.firsts[k] * size, size);
+  }
+  Tensors result{values, index};
+  if (Counts) result.push_back(constant(found.counts));
+  return result;
 }
 
 std::int64_t length_attr(const OpCall& call, std::string_view name, std::int64_t none) { return call.is_none(name) ? none : std::get<std::int64_t>(call.attr(name)); }
@@ -226,18 +251,18 @@ BoundKernel searchsorted_cpu(const BindContext& context) {
   const Shape &sorted = context.shape(0), &values = context.shape(1);
   const std::int64_t count = sorted[sorted.ndim() - 1], wanted = values[values.ndim() - 1], lines = wanted ? values.numel() / wanted : 0;
   const bool right = context.text("side") == "right";
-  return visit_ordered(context.dtype_of(0), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [=](Inputs in, Outputs out) {
-      for (std::int64_t line = 0; line < lines; ++line) {
-        const T* x = static_cast<const T*>(in[0]) + line * count;
-        for (std::int64_t i = 0; i < wanted; ++i) {
-          const T value = static_cast<const T*>(in[1])[line * wanted + i];
-          const T* found = right ? std::upper_bound(x, x + count, value, before<T>) : std::lower_bound(x, x + count, value, before<T>);
-          static_cast<std::int32_t*>(out[0])[line * wanted + i] = std::int32_t(found - x);
-        }
+  return [=, size = std::int64_t(itemsize(context.dtype_of(0))), keys_of_line = keys_of(context.dtype_of(0), context.op().name)](Inputs in, Outputs out) {
+    std::vector<std::uint64_t> keys(static_cast<std::size_t>(count)), asked(static_cast<std::size_t>(wanted));
+    for (std::int64_t line = 0; line < lines; ++line) {
+      keys_of_line(static_cast<const std::byte*>(in[0]) + line * count * size, 1, count, keys.data());
+      keys_of_line(static_cast<const std::byte*>(in[1]) + line * wanted * size, 1, wanted, asked.data());
+      for (std::int64_t i = 0; i < wanted; ++i) {
+        const std::uint64_t key = asked[std::size_t(i)];
+        const auto at = right ? std::upper_bound(keys.begin(), keys.end(), key) : std::lower_bound(keys.begin(), keys.end(), key);
+        static_cast<std::int32_t*>(out[0])[line * wanted + i] = std::int32_t(at - keys.begin());
       }
-    };
-  });
+    }
+  };
 }
 
 void in_top_k_infer(InferContext& context) {
@@ -257,7 +282,7 @@ BoundKernel in_top_k_cpu(const BindContext& context) {
         std::int64_t larger = 0;
         for (std::int64_t c = 0; hit && c < classes; ++c) {
           hit = std::isfinite(double(static_cast<compute_t<T>>(x[c])));
-          larger += before(x[target], x[c]);
+          larger += order_key(x[target]) < order_key(x[c]);
         }
         static_cast<bool*>(out[0])[b] = hit && larger < k;
       }

@@ -4,12 +4,9 @@
 #include <lockstep/autodiff/control_flow.h>
 
 #include <algorithm>
-#include <cstring>
 #include <iostream>
-#include <optional>
 
-#include <lockstep/autodiff/executable.h>
-#include <lockstep/autodiff/passes/passes.h>
+#include <lockstep/autodiff/sub_graph.h>
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/autodiff/trace.h>
 #include <lockstep/tensor/ops.h>
@@ -17,68 +14,6 @@
 
 namespace lockstep::autodiff {
 namespace {
-
-/// A traced branch or body, and which of the node's operands its arguments are.
-struct SubGraph {
-  Graph graph;
-  std::vector<int> operands;
-  std::shared_ptr<const Executable> executable;
-
-  void compile() { executable = std::make_shared<Executable>(optimize(graph, passes_disabled_by_environment()), plan_options(passes_disabled_by_environment())); }
-  std::vector<Tensor> pick(std::span<const Tensor> from) const {
-    std::vector<Tensor> picked;
-    for (const int operand : operands) picked.push_back(from[std::size_t(operand)]);
-    return picked;
-  }
-  Tensors call(std::span<const Tensor> from) const { return executable->run(pick(from)); }
-  bool has_effects() const {
-    return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.effect != Effect::none; });
-  }
-};
-
-struct CondObject : AttrObject {
-  SubGraph branches[2];  // false, true
-  std::string describe() const override {
-    return "{true: " + std::to_string(branches[1].graph.op_count()) + " ops, false: " + std::to_string(branches[0].graph.op_count()) + " ops}";
-  }
-};
-
-struct LoopObject : AttrObject {
-  SubGraph condition, body;
-  std::size_t state_count = 0;  // the first operands
-  std::string describe() const override {
-    return "{condition: " + std::to_string(condition.graph.op_count()) + " ops, body: " + std::to_string(body.graph.op_count()) + " ops}";
-  }
-};
-
-/// The loop's gradient: `back` maps (state, captures, gradients of the body's float results) to the gradients of both.
-struct LoopGradObject : AttrObject {
-  std::shared_ptr<const LoopObject> loop;
-  SubGraph back;
-  std::vector<int> float_states;
-  std::vector<int> float_captures;  // operand numbers
-  std::string describe() const override { return "{gradient of " + loop->describe() + "}"; }
-};
-
-template <class Object>
-std::shared_ptr<const Object> object_of(const OpCall& call) {
-  return std::static_pointer_cast<const Object>(std::get<std::shared_ptr<const AttrObject>>(call.attr("graphs")));
-}
-
-/// A kernel for static graphs out of the one that takes tensors: memory is wrapped, results are copied out.
-BoundKernel bind_by_tensors(const BindContext& context) {
-  std::vector<TensorSpec> specs;
-  for (std::size_t i = 0; i < context.input_count(); ++i) specs.push_back(context.input(i));
-  auto op = &context.op();
-  auto attrs = std::make_shared<const AttrList>(context.attrs());
-  return [specs = std::make_shared<const std::vector<TensorSpec>>(std::move(specs)), op, attrs](Inputs in, Outputs out) {
-    std::vector<Tensor> operands;
-    for (std::size_t i = 0; i < specs->size(); ++i)
-      operands.push_back(Tensor::borrow(const_cast<void*>(in[i]), (*specs)[i].shape, (*specs)[i].dtype, {}));
-    const Tensors results = op->cpu_dynamic(OpCall(*op, *attrs), operands);
-    for (std::size_t i = 0; i < results.size(); ++i) std::memcpy(out[i], results[i].raw(), results[i].nbytes());
-  };
-}
 
 Trace* current_trace() { return dynamic_cast<Trace*>(listeners().tracer); }
 
@@ -130,12 +65,13 @@ void infer_cond(InferContext& context) {
 }
 
 Tensors run_cond(const OpCall& call, std::span<const Tensor> inputs) {
-  return object_of<CondObject>(call)->branches[taken(inputs[0]) ? 1 : 0].call(inputs);
+  return as_results(object_of<CondObject>(call)->branches[taken(inputs[0]) ? 1 : 0].call(inputs));
 }
 
 /// Both branches replayed under a tape of their own; what one of them does not depend on gets zeros there.
 Gradients cond_gradient(const GradContext& context) {
   const auto object = object_of<CondObject>(context);
+  const Graph branches[2] = {silent(object->branches[0].graph), silent(object->branches[1].graph)};
   std::vector<int> wanted;
   for (std::size_t i = 1; i < context.input_count(); ++i)
     if (is_differentiable(context.input(i).dtype())) wanted.push_back(int(i));
@@ -148,14 +84,16 @@ Gradients cond_gradient(const GradContext& context) {
     }
   const auto back = [&](int which) {
     return [&, which]() -> Tensors {
-      const SubGraph& sub = object->branches[which];
       GradientTape tape;
+      std::vector<Tensor> operands(context.inputs().begin(), context.inputs().end());
       std::vector<Source> sources;
       for (const int i : wanted) {
-        tape.watch(context.input(std::size_t(i)));
-        sources.emplace_back(context.input(std::size_t(i)));
+        Tensor& operand = operands[std::size_t(i)];
+        operand = identity(operand);  // a tensor that comes as two operands is two sources
+        tape.watch(operand);
+        sources.emplace_back(operand);
       }
-      const Tensors results = replay(sub.graph, sub.pick(context.inputs()));
+      const Tensors results = replay(branches[which], object->branches[which].pick(operands));
       std::vector<Tensor> targets;
       for (const int r : float_results) targets.push_back(results[std::size_t(r)]);
       const std::vector<Gradient> gradients = tape.gradient(targets, sources, upstream);
@@ -238,104 +176,14 @@ void infer_loop(InferContext& context) {
   for (std::size_t i = 0; i < object->state_count; ++i) context.output(context.dtype_of(i), context.shape(i));
 }
 
-bool goes_on(const LoopObject& loop, std::span<const Tensor> operands) { return *static_cast<const bool*>(loop.condition.call(operands)[0].raw()); }
-
 Tensors run_loop(const OpCall& call, std::span<const Tensor> inputs) {
   const auto loop = object_of<LoopObject>(call);
   std::vector<Tensor> operands(inputs.begin(), inputs.end());
-  while (goes_on(*loop, operands)) {
+  while (loop->goes_on(operands)) {
     Tensors next = loop->body.call(operands);
     std::move(next.begin(), next.end(), operands.begin());
   }
-  return {operands.begin(), operands.begin() + std::ptrdiff_t(loop->state_count)};
-}
-
-void infer_loop_gradient(InferContext& context) {
-  const auto object = object_of<LoopGradObject>(context);
-  for (const int i : object->float_states) context.output(context.dtype_of(std::size_t(i)), context.shape(std::size_t(i)));
-  for (const int i : object->float_captures) context.output(context.dtype_of(std::size_t(i)), context.shape(std::size_t(i)));
-}
-
-Tensors run_loop_gradient(const OpCall& call, std::span<const Tensor> inputs) {
-  const auto object = object_of<LoopGradObject>(call);
-  const LoopObject& loop = *object->loop;
-  const std::size_t upstream_count = object->float_states.size();
-  const std::span<const Tensor> upstream = inputs.last(upstream_count);
-  std::vector<Tensor> operands(inputs.begin(), inputs.end() - std::ptrdiff_t(upstream_count));
-  std::vector<std::vector<Tensor>> history;
-  while (goes_on(loop, operands)) {
-    history.emplace_back(operands.begin(), operands.begin() + std::ptrdiff_t(loop.state_count));
-    Tensors next = loop.body.call(operands);
-    std::move(next.begin(), next.end(), operands.begin());
-  }
-  Tensors gradients(upstream.begin(), upstream.end());
-  for (const int i : object->float_captures) gradients.push_back(full(inputs[std::size_t(i)].shape(), 0, inputs[std::size_t(i)].dtype()));
-  static const OpDef& add = find_op("add");
-  for (std::size_t round = history.size(); round-- > 0;) {
-    std::copy(history[round].begin(), history[round].end(), operands.begin());
-    std::vector<Tensor> all(operands);
-    all.insert(all.end(), gradients.begin(), gradients.begin() + std::ptrdiff_t(upstream_count));
-    const Tensors back = object->back.call(all);
-    for (std::size_t k = 0; k < back.size(); ++k) {
-      const Tensor pair[] = {gradients[k], back[k]};
-      gradients[k] = k < upstream_count ? back[k] : compute(add, pair, {})[0];
-    }
-  }
-  return gradients;
-}
-
-const OpDef& loop_gradient_op() {
-  static const OpDef op{.name = "while_loop_gradient",
-                        .doc = "the gradient of while_loop: runs it again, keeping every state, then backwards",
-                        .family = "control flow",
-                        .min_inputs = 0,
-                        .max_inputs = -1,
-                        .attrs = {{.name = "graphs", .type = AttrType::object, .required = true}},
-                        .infer = infer_loop_gradient,
-                        .gradient = not_differentiable("loops are differentiable once; unroll the loop in C++ for higher derivatives"),
-                        .onnx = no_onnx("part of training only"),
-                        .cpu = bind_by_tensors,
-                        .cpu_dynamic = run_loop_gradient};
-  return op;
-}
-
-Gradients loop_gradient(const GradContext& context) {
-  auto object = std::make_shared<LoopGradObject>();
-  object->loop = object_of<LoopObject>(context);
-  const LoopObject& loop = *object->loop;
-  for (std::size_t i = 0; i < context.input_count(); ++i)
-    if (is_differentiable(context.input(i).dtype())) (i < loop.state_count ? object->float_states : object->float_captures).push_back(int(i));
-  {
-    Trace trace;
-    std::vector<Tensor> operands, upstream;
-    for (const Tensor& input : context.inputs()) operands.push_back(trace.argument(input.spec()));
-    for (const int i : object->float_states) upstream.push_back(trace.argument(context.input(std::size_t(i)).spec()));
-    GradientTape tape;
-    std::vector<Source> sources;
-    for (const auto* list : {&object->float_states, &object->float_captures})
-      for (const int i : *list) {
-        tape.watch(operands[std::size_t(i)]);
-        sources.emplace_back(operands[std::size_t(i)]);
-      }
-    const Tensors results = replay(loop.body.graph, loop.body.pick(operands));
-    std::vector<Tensor> targets;
-    for (const int i : object->float_states) targets.push_back(results[std::size_t(i)]);
-    const std::vector<Gradient> gradients = tape.gradient(targets, sources, upstream);
-    Tensors dense;
-    for (std::size_t k = 0; k < gradients.size(); ++k) dense.push_back(gradients[k].exists() ? gradients[k].dense() : zeros_like(sources[k].tensor()));
-    object->back.graph = trace.finish(dense);
-    for (std::size_t i = 0; i < operands.size() + upstream.size(); ++i) object->back.operands.push_back(int(i));
-  }
-  object->back.compile();
-  std::vector<Tensor> inputs(context.inputs().begin(), context.inputs().end());
-  for (const int i : object->float_states) inputs.push_back(context.upstream(std::size_t(i)));
-  const std::vector<int> states = object->float_states, captures = object->float_captures;
-  Gradients gradients(context.input_count());
-  if (states.empty()) return gradients;
-  const Tensors made = apply_all(loop_gradient_op(), inputs, {{"graphs", std::shared_ptr<const AttrObject>(object)}});
-  for (std::size_t k = 0; k < states.size(); ++k) gradients[std::size_t(states[k])] = made[k];
-  for (std::size_t k = 0; k < captures.size(); ++k) gradients[std::size_t(captures[k])] = made[states.size() + k];
-  return gradients;
+  return as_results(std::span<const Tensor>(operands).first(loop->state_count));
 }
 
 const OpDef& loop_op() {

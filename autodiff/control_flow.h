@@ -19,8 +19,9 @@ Tensors cond(const Tensor& predicate, const Branch& if_true, const Branch& if_fa
 /// For one result.
 Tensor cond(const Tensor& predicate, const std::function<Tensor()>& if_true, const std::function<Tensor()>& if_false);
 
-/// Repeats `body` on the state while `condition` gives true; dtypes and shapes of the state stay the same. Differentiable once: the
-/// gradient runs the loop again, keeps every state, and walks back (memory in proportion to the number of rounds).
+/// Repeats `body` on the state while `condition` gives true; dtypes and shapes of the state stay the same. Differentiable: the
+/// gradient runs the loop again, keeps every state, and walks back (memory in proportion to the number of rounds); higher derivatives
+/// unroll it op by op when they run, which is slow.
 Tensors while_loop(const LoopCondition& condition, const LoopBody& body, Tensors initial);
 
 /// `body(i, state)` for i = start, start + 1, ... limit - 1; `limit` is an int32 or int64 scalar.

@@ -255,12 +255,16 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
 }
 
 Tensors Executable::interpret(std::span<const Tensor> arguments) const {
+  const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
   for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i];
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
     if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
-    if (node.kind == Node::Kind::variable) values[std::size_t(node.outputs[0])] = node.variable.peek();
+    if (node.kind == Node::Kind::variable) {
+      const Variable::Lock* lock = locks.find(node.variable);
+      values[std::size_t(node.outputs[0])] = lock ? lock->value() : node.variable.peek();
+    }
     if (node.kind != Node::Kind::op) continue;
     Tensors inputs;
     for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
@@ -275,7 +279,7 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
       throw InvalidArgumentError("variable '" + update.variable.path() + "' of shape " + to_string(update.variable.shape()) +
                                  " was assigned " + to_string(value.spec()));
   }
-  for (const Update& update : graph_.updates) update.variable.poke(values[std::size_t(update.value)]);
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u) locks.of(u).value() = values[std::size_t(graph_.updates[u].value)];
   Tensors results;
   for (const ValueId result : graph_.results) results.push_back(values[std::size_t(result)]);
   return results;

@@ -18,15 +18,17 @@ std::set<std::string> disabled_passes(const FunctionOptions& options) {
   return disabled;
 }
 
-/// Must the ops be seen one by one: is a trace going on, or does a tape watch what goes in?
+/// Must the ops be seen one by one: does a tape watch an argument, a variable or a captured tensor?
 bool seen_by_tapes(const Graph& graph, std::span<const Tensor> arguments) {
   const ThreadListeners& thread = listeners();
   for (Observer* observer : thread.observers) {
     const auto* tape = dynamic_cast<const GradientTape*>(observer);
     if (!tape || !tape->recording()) continue;
     if (tape->tracks(arguments)) return true;
-    for (const Node& node : graph.nodes)
+    for (const Node& node : graph.nodes) {
       if (node.kind == Node::Kind::variable && tape->would_watch(node.variable)) return true;
+      if (node.kind == Node::Kind::constant && tape->tracks({&node.constant, 1})) return true;
+    }
   }
   return false;
 }
@@ -42,7 +44,11 @@ void Signature::add(const Tensor& tensor) {
 
 void Signature::add(const StaticValue& value) {
   kinds.push_back('s');
-  mix(hash, value.index() * 7919 + std::visit([](const auto& v) { return std::uint64_t(std::hash<std::decay_t<decltype(v)>>{}(v)); }, value));
+  const auto hash_of = []<class T>(const T& each) {
+    if constexpr (std::is_same_v<T, Variable>) return std::uint64_t(std::hash<const void*>{}(each.key()));
+    else return std::uint64_t(std::hash<T>{}(each));
+  };
+  mix(hash, value.index() * 7919 + std::visit(hash_of, value));
   statics.push_back(value);
 }
 
@@ -55,6 +61,7 @@ std::string to_string(const Signature& signature) {
     else
       std::visit([&]<class T>(const T& value) {
         if constexpr (std::is_same_v<T, std::string>) text += "\"" + value + "\"";
+        else if constexpr (std::is_same_v<T, Variable>) text += "variable " + value.path();
         else text += to_string(Scalar(value));
       }, signature.statics[literal++]);
   }
@@ -62,11 +69,27 @@ std::string to_string(const Signature& signature) {
 }
 
 ConcreteFunction::ConcreteFunction(Signature signature, Graph traced, const FunctionOptions& options)
-    : signature_(std::move(signature)),
+    : name_(options.name),
+      signature_(std::move(signature)),
       traced_(std::move(traced)),
       executable_(optimize(traced_, disabled_passes(options)), plan_options(disabled_passes(options))) {}
 
+void ConcreteFunction::check(std::span<const Tensor> arguments) const {
+  if (arguments.size() != signature_.tensors.size())
+    throw InvalidArgumentError("called with " + std::to_string(arguments.size()) + " tensors, but traced for " + to_string(signature_), name_);
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (!arguments[i].defined()) throw InvalidArgumentError("argument " + std::to_string(i) + " is an undefined Tensor", name_);
+    if (!(arguments[i].spec() == signature_.tensors[i]))
+      throw InvalidArgumentError("argument " + std::to_string(i) + " is " + to_string(arguments[i].spec()) + ", but this is the trace for " + to_string(signature_), name_,
+                                 "call the function itself, which has a trace for each signature");
+    if (arguments[i].is_symbolic() && !listeners().tracer)
+      throw FailedPreconditionError("argument " + std::to_string(i) + " belongs to a traced function, but is used outside of it", name_,
+                                    "return it from the function instead of keeping it");
+  }
+}
+
 Tensors ConcreteFunction::operator()(std::span<const Tensor> arguments) const {
+  check(arguments);
   const ThreadListeners& thread = listeners();
   if (thread.tracer || (!thread.observers.empty() && seen_by_tapes(traced_, arguments))) return replay(traced_, arguments);
   return executable_.run(arguments);
@@ -103,12 +126,19 @@ const ConcreteFunction& FunctionCache::get(const Signature& signature, const std
     throw FailedPreconditionError("traced " + std::to_string(options_.most_traces) + " times already, now for " + to_string(signature), options_.name,
                                   "a C++ number that changes at every call retraces each time: pass it as a tensor");
   Graph graph;
-  {
+  const auto trace_body = [&] {
     Trace trace;
     std::vector<Tensor> symbols;
     for (const TensorSpec& spec : signature.tensors) symbols.push_back(trace.argument(spec));
     graph = trace.finish(body(symbols));
-  }
+    return trace.created();
+  };
+  // Variables may be created by the first trace, if it then keeps them: a second one shows whether it does.
+  std::vector<Variable> created = trace_body();
+  if (!created.empty() && trace_count() == 0) created = trace_body();
+  if (!created.empty())
+    throw FailedPreconditionError("the function creates variable '" + created[0].path() + "' at every trace", options_.name,
+                                  "create it outside of the function, or in its first call only and keep it (in a std::optional<Variable> outside)");
   auto concrete = std::make_unique<ConcreteFunction>(signature, std::move(graph), options_);
   const std::unique_lock lock(mutex_);
   functions_.push_back(std::move(concrete));

@@ -38,8 +38,8 @@ struct FunctionOptions {
   int most_traces = 256;
 };
 
-/// A static argument: part of the signature, a plain value inside the trace.
-using StaticValue = std::variant<bool, std::int64_t, double, std::string>;
+/// A static argument: part of the signature, a plain value inside the trace. A variable counts by its cell, not by its value.
+using StaticValue = std::variant<bool, std::int64_t, double, std::string, Variable>;
 
 /// What distinguishes one trace from another.
 struct Signature {
@@ -69,10 +69,12 @@ class ConcreteFunction {
   /// As it runs.
   const Graph& optimized() const { return executable_.graph(); }
   const Executable& executable() const { return executable_; }
-  /// Computes. A tape that watches an argument or a variable sees the single ops. Inside another trace the ops join that trace.
+  /// Computes. Throws InvalidArgumentError for arguments of other dtypes or shapes than the signature's. A tape that watches an argument or a variable sees the single ops. Inside another trace the ops join that trace.
   Tensors operator()(std::span<const Tensor> arguments) const;
 
  private:
+  void check(std::span<const Tensor> arguments) const;
+  std::string name_;
   Signature signature_;
   Graph traced_;
   Executable executable_;
@@ -84,12 +86,13 @@ class FunctionCache {
   explicit FunctionCache(FunctionOptions options) : options_(std::move(options)) {}
   /// The trace for this signature, made by `body` (called with one symbolic tensor per tensor argument) if there is none yet.
   const ConcreteFunction& get(const Signature& signature, const std::function<Tensors(std::span<const Tensor>)>& body);
+  /// Null if there is none yet.
+  const ConcreteFunction* find(const Signature& signature) const;
   int trace_count() const;
   const FunctionOptions& options() const { return options_; }
   std::vector<const ConcreteFunction*> all() const;
 
  private:
-  const ConcreteFunction* find(const Signature& signature) const;
   void check(const Signature& signature) const;
   FunctionOptions options_;
   mutable std::shared_mutex mutex_;
@@ -102,9 +105,20 @@ namespace detail {
 template <class T>
 inline constexpr bool is_tensor_argument = std::is_convertible_v<const T&, const Tensor&> || std::is_same_v<T, Variable>;
 
+/// Can F be called with a tensor wherever a tensor or a variable was given? If not, it takes its variables as variables.
+template <class F, class... A>
+inline constexpr bool takes_tensors = std::is_invocable_v<const F&, std::conditional_t<is_tensor_argument<A>, const Tensor&, const A&>...>;
+template <bool tensors, class T>
+inline constexpr bool is_traced_argument = is_tensor_argument<T> && (tensors || !std::is_same_v<T, Variable>);
+/// What F receives for an argument of type T.
+template <bool tensors, class T>
+using Passed = std::conditional_t<is_traced_argument<tensors, T>, const Tensor&, const T&>;
+template <class F, class... A>
+using ResultOf = std::invoke_result_t<const F&, Passed<takes_tensors<F, A...>, A>...>;
+
 template <class T>
 StaticValue static_value(const T& value) {
-  if constexpr (std::is_same_v<T, bool>) return value;
+  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, Variable>) return value;
   else if constexpr (std::is_integral_v<T>) return std::int64_t(value);
   else if constexpr (std::is_floating_point_v<T>) return double(value);
   else return std::string(value);
@@ -141,14 +155,14 @@ class Function {
  public:
   Function(F f, FunctionOptions options) : f_(std::make_shared<F>(std::move(f))), cache_(std::make_shared<FunctionCache>(std::move(options))) {}
 
-  /// Tensors (and variables, which are passed by their value) are traced arguments; numbers, bools and strings are static: each new
-  /// value is a new trace. Also callable with one std::span<const Tensor> if F takes that.
+  /// Tensors are traced arguments; numbers, bools and strings are static: each new value is a new trace. A variable is passed by its
+  /// value where F takes a tensor; where F takes a `const Variable&` it is static, and F may assign it. Also callable with one std::span<const Tensor> if F takes that.
   template <class... A>
   auto operator()(const A&... arguments) const {
     if constexpr (sizeof...(A) == 1 && (std::is_convertible_v<const A&, std::span<const Tensor>> && ...)) {
       return call_span(arguments...);
     } else {
-      using R = std::invoke_result_t<const F&, std::conditional_t<detail::is_tensor_argument<A>, const Tensor&, const A&>...>;
+      using R = detail::ResultOf<F, A...>;
       if (detail::tracing()) return R((*f_)(arguments...));  // inside another trace the ops join it
       Tensors tensors;
       const ConcreteFunction& concrete = prepare<R>(tensors, arguments...);
@@ -164,8 +178,7 @@ class Function {
     if constexpr (sizeof...(A) == 1 && (std::is_convertible_v<const A&, std::span<const Tensor>> && ...)) {
       return prepare_span(std::span<const Tensor>(arguments)...);
     } else {
-      using R = std::invoke_result_t<const F&, std::conditional_t<detail::is_tensor_argument<A>, const Tensor&, const A&>...>;
-      return prepare<R>(tensors, arguments...);
+      return prepare<detail::ResultOf<F, A...>>(tensors, arguments...);
     }
   }
   /// How often `f` was traced.
@@ -175,9 +188,10 @@ class Function {
  private:
   template <class R, class... A>
   const ConcreteFunction& prepare(Tensors& tensors, const A&... arguments) const {
+    constexpr bool kTensors = detail::takes_tensors<F, A...>;
     Signature signature;
     const auto add = [&]<class T>(const T& argument) {
-      if constexpr (detail::is_tensor_argument<T>) {
+      if constexpr (detail::is_traced_argument<kTensors, T>) {
         tensors.push_back(Tensor(argument));
         signature.add(tensors.back());
       } else {
@@ -185,14 +199,15 @@ class Function {
       }
     };
     (add(arguments), ...);
+    if (const ConcreteFunction* found = cache_->find(signature)) return *found;  // without the allocation of a std::function
     return cache_->get(signature, [&](std::span<const Tensor> symbols) {
       std::size_t next = 0;
       const auto pick = [&]<class T>(const T& argument) -> decltype(auto) {
-        if constexpr (detail::is_tensor_argument<T>) return (symbols[next++]);
+        if constexpr (detail::is_traced_argument<kTensors, T>) return (symbols[next++]);
         else return (argument);
       };
       // Braces evaluate left to right, which function arguments need not.
-      const std::tuple<std::conditional_t<detail::is_tensor_argument<A>, const Tensor&, const A&>...> picked{pick(arguments)...};
+      const std::tuple<detail::Passed<kTensors, A>...> picked{pick(arguments)...};
       if constexpr (std::is_void_v<R>) {
         std::apply(*f_, picked);
         return Tensors{};
@@ -205,6 +220,7 @@ class Function {
   const ConcreteFunction& prepare_span(std::span<const Tensor> tensors) const {
     Signature signature;
     for (const Tensor& tensor : tensors) signature.add(tensor);
+    if (const ConcreteFunction* found = cache_->find(signature)) return *found;
     return cache_->get(signature, [&](std::span<const Tensor> symbols) { return detail::to_tensors((*f_)(symbols)); });
   }
   auto call_span(std::span<const Tensor> tensors) const {

@@ -1,6 +1,8 @@
 #include <lockstep/autodiff/graph.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include <lockstep/tensor/base/error.h>
 
@@ -74,6 +76,23 @@ std::vector<std::string> Graph::op_names() const {
   for (const Node& node : nodes)
     if (node.kind == Node::Kind::op) names.emplace_back(node.op->name);
   return names;
+}
+
+UpdateLocks::UpdateLocks(const Graph& graph) : graph_(graph), place_(graph.updates.size()) {
+  std::vector<std::size_t> order(graph.updates.size());
+  std::iota(order.begin(), order.end(), std::size_t(0));
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return std::less<>()(graph.updates[a].variable.key(), graph.updates[b].variable.key()); });
+  locks_.reserve(order.size());
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    locks_.emplace_back(graph.updates[order[k]].variable);
+    place_[order[k]] = k;
+  }
+}
+
+const Variable::Lock* UpdateLocks::find(const Variable& variable) const {
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u)
+    if (graph_.updates[u].variable == variable) return &of(u);
+  return nullptr;
 }
 
 GraphRewriter::GraphRewriter(const Graph& old) : old_(old), map_(old.values.size(), -1) {}

@@ -70,6 +70,21 @@ struct Graph {
   std::vector<std::string> op_names() const;
 };
 
+/// Holds all variables that a graph updates, locked in one order by everybody, so that two calls never wait for each other.
+class UpdateLocks {
+ public:
+  explicit UpdateLocks(const Graph& graph);
+  /// The lock of update `u`.
+  const Variable::Lock& of(std::size_t u) const { return locks_[place_[u]]; }
+  /// Null if the graph only reads the variable.
+  const Variable::Lock* find(const Variable& variable) const;
+
+ private:
+  const Graph& graph_;
+  std::vector<Variable::Lock> locks_;
+  std::vector<std::size_t> place_;  // update -> lock
+};
+
 /// Rebuilds a graph node by node: the tool that passes are written with. Values of the old graph are mapped to the new one.
 class GraphRewriter {
  public:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <lockstep/autodiff/trace.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::autodiff {
@@ -209,28 +210,92 @@ Tensor GradientTape::batch_jacobian(const Tensor& target, const Source& source) 
   return reshape(stack(columns, 1), tail);
 }
 
+namespace {
+
+Gradients checked(std::size_t count, std::size_t arguments) {
+  if (count != arguments)
+    throw InvalidArgumentError("the custom gradient returned " + std::to_string(count) + " gradients for " + std::to_string(arguments) + " arguments", "custom_gradient");
+  return Gradients(count);
+}
+
+/// A traced rule: a graph from the upstream gradient and captures to the gradients that exist.
+struct CustomRule : AttrObject {
+  Graph graph;
+  std::size_t first_capture = 0;           // operand number; the captures are the last operands
+  std::vector<std::size_t> given_for;      // argument number of each of the graph's results
+  std::string describe() const override { return "{gradient: " + std::to_string(graph.op_count()) + " ops}"; }
+};
+
+Gradients custom_rule_gradient(const GradContext& context) {
+  const auto rule = std::static_pointer_cast<const CustomRule>(std::get<std::shared_ptr<const AttrObject>>(context.attr("rule")));
+  std::vector<Tensor> arguments{context.upstream()};
+  arguments.insert(arguments.end(), context.inputs().begin() + std::ptrdiff_t(rule->first_capture), context.inputs().end());
+  const Tensors made = replay(rule->graph, arguments);
+  Gradients gradients(context.input_count());
+  for (std::size_t i = 0; i < made.size(); ++i) gradients[1 + rule->given_for[i]] = made[i];
+  return gradients;
+}
+
+/// The first operand (the result of the custom function), whose gradient goes to the next ones (its arguments) by the traced rule.
+const OpDef& custom_gradient_op() {
+  static const OpDef op{.name = "custom_gradient",
+                        .doc = "the first operand; its gradient goes to the others, by a traced rule",
+                        .family = "control flow",
+                        .max_inputs = -1,
+                        .attrs = {{.name = "rule", .type = AttrType::object, .required = true}},
+                        .infer = [](InferContext& context) { context.output(context.dtype_of(0), context.shape(0)); },
+                        .gradient = custom_rule_gradient,
+                        .fusion = Fusion::view,
+                        .onnx = onnx("Identity")};
+  return op;
+}
+
+Tensor trace_custom_gradient(Trace& outer, std::span<const Tensor> inputs, const CustomGradient& result) {
+  auto rule = std::make_shared<CustomRule>();
+  std::vector<Tensor> operands{result.output};
+  operands.insert(operands.end(), inputs.begin(), inputs.end());
+  rule->first_capture = operands.size();
+  outer.import(result.output);
+  {
+    Trace trace(true);
+    const Tensors made = result.gradient(trace.argument(result.output.spec()));
+    checked(made.size(), inputs.size());
+    Tensors given;
+    for (std::size_t i = 0; i < made.size(); ++i)
+      if (made[i].defined()) {
+        given.push_back(made[i]);
+        rule->given_for.push_back(i);
+      }
+    rule->graph = trace.finish(given);
+    operands.insert(operands.end(), trace.captures().begin(), trace.captures().end());
+  }
+  return apply(custom_gradient_op(), operands, {{"rule", std::shared_ptr<const AttrObject>(rule)}});
+}
+
+}  // namespace
+
 Tensor call_with_custom_gradient(std::span<const Tensor> inputs, const std::function<CustomGradient(std::span<const Tensor>)>& f) {
   std::vector<GradientTape*> tapes;
   for (Observer* observer : listeners().observers)
     if (auto* tape = dynamic_cast<GradientTape*>(observer); tape && tape->tracks(inputs)) tapes.push_back(tape);
-  CustomGradient result;
+  const CustomGradient result = f(inputs);
+  if (auto* outer = dynamic_cast<Trace*>(listeners().tracer)) return trace_custom_gradient(*outer, inputs, result);
+  if (tapes.empty()) return result.output;
+  Tensor output;
   {
     std::vector<GradientTape::Pause> pauses;
     for (GradientTape* tape : tapes) pauses.push_back(tape->stop_recording());
-    result = f(inputs);
-    // A result that is one of the inputs would be its own predecessor on the tape.
-    if (std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) { return input.id() == result.output.id(); }))
-      result.output = identity(result.output);
+    output = identity(result.output);
   }
   const std::size_t count = inputs.size();
   for (GradientTape* tape : tapes)
-    tape->record(inputs, {&result.output, 1}, [rule = result.gradient, count](std::span<const Tensor> upstream) {
+    tape->record(inputs, {&output, 1}, [rule = result.gradient, count](std::span<const Tensor> upstream) {
       const Tensors tensors = rule(upstream[0]);
-      if (tensors.size() != count)
-        throw InvalidArgumentError("the custom gradient returned " + std::to_string(tensors.size()) + " gradients for " + std::to_string(count) + " arguments", "custom_gradient");
-      return Gradients(tensors.begin(), tensors.end());
+      Gradients gradients = checked(tensors.size(), count);
+      for (std::size_t i = 0; i < count; ++i) gradients[i] = Gradient(tensors[i]);
+      return gradients;
     });
-  return result.output;
+  return output;
 }
 
 std::vector<std::vector<Gradient>> hessian(const std::function<Tensor(std::span<const Tensor>)>& f, std::span<const Tensor> x) {

@@ -123,7 +123,9 @@ struct CustomGradient {
   std::function<Tensors(const Tensor& upstream)> gradient;
 };
 
-/// The core of custom_gradient: calls `f` unseen by tapes and records its result with the rule that `f` returns.
+/// The core of custom_gradient: calls `f` and cuts its result off from the ops that made it: gradients go back by the rule that `f`
+/// returns instead. What the rule uses of these ops stays differentiable, for second derivatives. Inside a traced function the rule is
+/// traced as well, so that it also holds for tapes outside of that function.
 Tensor call_with_custom_gradient(std::span<const Tensor> inputs, const std::function<CustomGradient(std::span<const Tensor>)>& f);
 
 /// A function with a gradient of its own (tf.custom_gradient): `f` takes tensors and returns a CustomGradient.

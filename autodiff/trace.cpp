@@ -2,12 +2,23 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <optional>
 
 #include <lockstep/tensor/base/error.h>
 
 namespace lockstep::autodiff {
 
-Trace::Trace(bool nested) {
+namespace {
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+Trace::Trace(bool nested) : number_(next_number()) {
   ThreadListeners& thread = listeners();
   if (nested) parent_ = dynamic_cast<Trace*>(thread.tracer);
   saved_ = std::move(thread);
@@ -19,18 +30,18 @@ Trace::~Trace() { listeners() = std::move(saved_); }
 
 Tensor Trace::argument(const TensorSpec& spec) { return symbol(graph_.add_argument(spec)); }
 
-Tensor Trace::symbol(ValueId value) { return Tensor::symbolic(graph_.spec(value), {this, value}); }
+Tensor Trace::symbol(ValueId value) { return Tensor::symbolic(graph_.spec(value), {number_, value}); }
 
-bool Trace::is_ancestor(const void* trace) const {
+bool Trace::is_ancestor(std::uint64_t number) const {
   for (const Trace* each = parent_; each; each = each->parent_)
-    if (each == trace) return true;
+    if (each->number_ == number) return true;
   return false;
 }
 
 ValueId Trace::import(const Tensor& tensor) {
   if (!tensor.defined()) throw InvalidArgumentError("an undefined Tensor is used inside a traced function");
   const Symbol symbol = tensor.symbol();
-  if (symbol.trace == this) return symbol.value;
+  if (symbol.trace == number_) return symbol.value;
   const auto found = imported_.find(tensor.id());
   if (found != imported_.end()) return found->second;
   ValueId value;
@@ -63,24 +74,31 @@ Tensors Trace::trace(const OpDef& op, const AttrList& attrs, std::span<const Ten
 Trace::State& Trace::state(const Variable& variable) {
   const auto found = std::find_if(states_.begin(), states_.end(), [&](const State& each) { return each.variable == variable; });
   if (found != states_.end()) return *found;
-  ValueId entry;
-  if (parent_) {
-    // Inside a branch or a loop body the state belongs to the enclosing trace: it is captured like any value.
-    entry = import(parent_->read(variable));
-  } else {
-    entry = graph_.add_variable(variable);
-  }
-  states_.push_back({variable, entry, symbol(entry), false});
+  // Inside a branch or a loop body the state belongs to the enclosing trace: it is captured like any value.
+  const Tensor outer = parent_ ? parent_->read(variable) : Tensor();
+  const ValueId entry = parent_ ? import(outer) : graph_.add_variable(variable);
+  states_.push_back({variable, entry, symbol(entry), outer, false});
   return states_.back();
 }
 
-Tensor Trace::read(const Variable& variable) { return state(variable).current; }
+Tensor Trace::read(const Variable& variable) {
+  const State& found = state(variable);
+  // Tapes of the enclosing trace see the branch or the loop as one op on what it captured: for them, this is a reading too.
+  if (parent_ && !found.assigned)
+    for (Observer* observer : saved_.observers) observer->on_read(variable, found.outer);
+  return found.current;
+}
 
 void Trace::assign(const Variable& variable, const Tensor& value) {
   const ValueId imported = import(value);
   State& target = state(variable);
   target.current = symbol(imported);
   target.assigned = true;
+}
+
+void Trace::on_create(const Variable& variable) {
+  created_.push_back(variable);
+  if (parent_) parent_->on_create(variable);
 }
 
 std::vector<Trace::Assigned> Trace::assigned() const {
@@ -125,18 +143,32 @@ SmallVector<TensorSpec, 3> infer_symbolic(const OpDef& op, const AttrList& attrs
 }
 
 Tensors replay(const Graph& graph, std::span<const Tensor> arguments) {
+  // Outside of a trace it is one call like any other: no thread comes between its readings and its updates.
+  std::optional<UpdateLocks> locks;
+  if (!listeners().tracer && !graph.updates.empty()) locks.emplace(graph);
+  const auto read = [&](const Variable& variable) {
+    const Variable::Lock* lock = locks ? locks->find(variable) : nullptr;
+    if (!lock) return variable.value();
+    for (Observer* observer : listeners().observers) observer->on_read(variable, lock->value());
+    return lock->value();
+  };
   std::vector<Tensor> values(graph.values.size());
   for (std::size_t i = 0; i < graph.arguments.size(); ++i) values[std::size_t(graph.arguments[i])] = arguments[i];
   for (const Node& node : graph.nodes) {
     if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
-    if (node.kind == Node::Kind::variable) values[std::size_t(node.outputs[0])] = node.variable.value();
+    if (node.kind == Node::Kind::variable) values[std::size_t(node.outputs[0])] = read(node.variable);
     if (node.kind != Node::Kind::op) continue;
     Tensors inputs;
     for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
     Tensors outputs = apply_all(*node.op, inputs, node.attrs);
     for (std::size_t i = 0; i < outputs.size(); ++i) values[std::size_t(node.outputs[i])] = std::move(outputs[i]);
   }
-  for (const Update& update : graph.updates) update.variable.assign(values[std::size_t(update.value)]);
+  for (std::size_t u = 0; u < graph.updates.size(); ++u) {
+    const Variable& variable = graph.updates[u].variable;
+    const Tensor& value = values[std::size_t(graph.updates[u].value)];
+    if (!locks) variable.assign(value);
+    else locks->of(u).value() = Tensor::view(value, variable.shape());
+  }
   Tensors results;
   for (const ValueId result : graph.results) results.push_back(values[std::size_t(result)]);
   return results;

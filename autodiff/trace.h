@@ -33,10 +33,13 @@ class Trace : public Tracer {
     Tensor after;   // in this one
   };
   std::vector<Assigned> assigned() const;
+  /// Variables that were created inside, nested traces included.
+  const std::vector<Variable>& created() const { return created_; }
 
   Tensors trace(const OpDef& op, const AttrList& attrs, std::span<const Tensor> inputs) override;
   Tensor read(const Variable& variable) override;
   void assign(const Variable& variable, const Tensor& value) override;
+  void on_create(const Variable& variable) override;
 
   /// Brings a tensor into this trace: a symbol of its own, a capture, or a constant.
   ValueId import(const Tensor& tensor);
@@ -45,9 +48,10 @@ class Trace : public Tracer {
   Graph& graph() { return graph_; }
 
  private:
-  bool is_ancestor(const void* trace) const;
+  bool is_ancestor(std::uint64_t number) const;
 
   Graph graph_;
+  std::uint64_t number_;  // not the address: symbols that leaked from an earlier trace must not pass for ours
   ThreadListeners saved_;
   Trace* parent_ = nullptr;
   std::unordered_map<std::uint64_t, ValueId> imported_;    // tensor id -> value
@@ -57,9 +61,11 @@ class Trace : public Tracer {
     Variable variable;
     ValueId entry;
     Tensor current;
+    Tensor outer;  // nested: the value in the enclosing trace
     bool assigned = false;
   };
   std::vector<State> states_;
+  std::vector<Variable> created_;
   State& state(const Variable& variable);
 };
 

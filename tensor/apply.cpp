@@ -34,18 +34,6 @@ void require_composable(const OpDef& op, std::span<const Tensor> inputs, const T
   }
 }
 
-/// Nobody listens while it lives.
-class Unheard {
- public:
-  Unheard() : saved_(std::exchange(listeners(), {})) {}
-  ~Unheard() { listeners() = std::move(saved_); }
-  Unheard(const Unheard&) = delete;
-  Unheard& operator=(const Unheard&) = delete;
-
- private:
-  ThreadListeners saved_;
-};
-
 [[noreturn]] void refuse_device(const OpDef& op, Device device) {
   throw UnimplementedError("there is no kernel for device " + to_string(device), op.name);
 }

@@ -357,6 +357,8 @@ class Tracer {
   virtual Tensors trace(const OpDef& op, const AttrList& attrs, std::span<const Tensor> inputs) = 0;
   virtual Tensor read(const Variable& variable) = 0;
   virtual void assign(const Variable& variable, const Tensor& value) = 0;
+  /// A variable came into being.
+  virtual void on_create(const Variable& variable) = 0;
 };
 
 /// Who listens on this thread. Pushing and popping is done by the scopes of tape and function.
@@ -365,5 +367,17 @@ struct ThreadListeners {
   SmallVector<Observer*, 4> observers;
 };
 ThreadListeners& listeners();
+
+/// Nobody listens on this thread while it lives: ops compute at once, also in the middle of a trace (tf.init_scope).
+class Unheard {
+ public:
+  Unheard() : saved_(std::exchange(listeners(), {})) {}
+  ~Unheard() { listeners() = std::move(saved_); }
+  Unheard(const Unheard&) = delete;
+  Unheard& operator=(const Unheard&) = delete;
+
+ private:
+  ThreadListeners saved_;
+};
 
 }  // namespace lockstep

@@ -43,7 +43,10 @@ struct Registry {
   std::map<std::int64_t, Generator> by_seed;
 };
 Registry& registry() {
-  static auto* instance = new Registry;
+  static auto* instance = [] {
+    const Unheard unheard;  // it lives as long as the process, whoever is the first to draw
+    return new Registry;
+  }();
   return *instance;
 }
 
@@ -75,6 +78,7 @@ const Generator& global_generator() { return registry().global; }
 Generator seeded_generator(std::int64_t op_seed) {
   Registry& all = registry();
   const std::scoped_lock lock(all.mutex);
+  const Unheard unheard;  // not a variable of the function that happens to be traced
   return all.by_seed.try_emplace(op_seed, mixed(all.seed, op_seed), "random/seed_" + std::to_string(op_seed)).first->second;
 }
 

@@ -34,9 +34,10 @@ class Tensor;
 /// Operands or results of an op.
 using Tensors = SmallVector<Tensor, 4>;
 
-/// Position of a symbolic tensor in the trace that made it (see autodiff/function.h). Null `trace` for a tensor with data.
+/// Position of a symbolic tensor in the trace that made it (see autodiff/function.h): the trace's number, never given twice, and 0
+/// for a tensor with data.
 struct Symbol {
-  void* trace = nullptr;
+  std::uint64_t trace = 0;
   int value = -1;
 };
 
@@ -82,7 +83,7 @@ class Tensor {
   std::int64_t numel() const { return shape().numel(); }
   std::size_t nbytes() const { return std::size_t(numel()) * itemsize(dtype()); }
   /// True inside a trace: there are no elements to look at.
-  bool is_symbolic() const { return body_->symbol.trace != nullptr; }
+  bool is_symbolic() const { return body_->symbol.trace != 0; }
   Symbol symbol() const { return body_->symbol; }
   /// Unique among all tensors of the process; a view has an id of its own. The tape's key.
   std::uint64_t id() const { return body_->id; }

@@ -63,6 +63,7 @@ Variable::Variable(const Tensor& initial, Options options) : cell_(std::make_sha
   cell_->spec = initial.spec();
   cell_->trainable = options.trainable;
   cell_->kind = options.kind;
+  if (Tracer* tracer = listeners().tracer) tracer->on_create(*this);
 }
 
 const std::string& Variable::path() const { return cell_->path; }

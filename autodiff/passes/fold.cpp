@@ -38,7 +38,7 @@ ValueId same_as_operand(const Graph& graph, const Node& node) {
   if ((op == "multiply" || op == "divide") && keeps_shape(node.inputs[0]) && uniform(graph, node.inputs[1]) == 1.0) return node.inputs[0];
   if (op == "multiply" && keeps_shape(node.inputs[1]) && uniform(graph, node.inputs[0]) == 1.0) return node.inputs[1];
   if (op == "subtract" && keeps_shape(node.inputs[0]) && uniform(graph, node.inputs[1]) == 0.0) return node.inputs[0];
-  if (op == "identity" || op == "stop_gradient") return node.inputs[0];
+  if (op == "identity" || op == "stop_gradient" || op == "custom_gradient") return node.inputs[0];
   if (op == "cast" && keeps_shape(node.inputs[0])) return node.inputs[0];
   if ((op == "reshape" || op == "expand_dims" || op == "squeeze" || op == "broadcast_to") && keeps_shape(node.inputs[0]) && out.shape.known()) return node.inputs[0];
   if (op == "transpose") {

@@ -7,6 +7,7 @@
 #include <lockstep/autodiff/fused.h>
 #include <lockstep/autodiff/passes/plan.h>
 #include <lockstep/tensor/base/allocator.h>
+#include <lockstep/tensor/pointwise/bind.h>
 
 namespace lockstep::autodiff {
 namespace {
@@ -27,6 +28,13 @@ bool aliasable(const Graph& graph, const Node& node, std::size_t o, std::size_t 
   for (std::size_t j = 0; j < node.inputs.size(); ++j)
     if (j != i && node.inputs[j] == node.inputs[i] && !(graph.spec(node.inputs[j]).shape == out.shape)) return false;
   return in.shape == out.shape;
+}
+
+/// Can the node's kernel throw for what the elements are (an index out of range, an integer division by zero)?
+bool may_fail(const Node& node) {
+  if (node.op == &fused_op() || node.op == &copy_op()) return false;
+  if (node.op->fusion == Fusion::pointwise) return node.op->cpu != bind_pointwise;
+  return node.op->fusion == Fusion::opaque;
 }
 
 class Planner {
@@ -109,7 +117,8 @@ class Planner {
       if (options_.in_place && leaving.kind == Storage::Kind::arena) {
         // Out of the arena already: whether the variable's old value may be overwritten is decided by its last reader.
         const int entry = entry_storage(graph_.updates[u].variable);
-        if (entry < 0 || can_overwrite(entry, graph_.updates[u].value)) {
+        const int maker = producer_of_storage(plan_.storage_of[std::size_t(graph_.updates[u].value)]);
+        if ((entry < 0 || can_overwrite(entry, graph_.updates[u].value)) && nothing_fails_after(maker)) {
           leaving.kind = Storage::Kind::update;
           leaving.index = int(u);
           plan_.update_in_place[u] = true;
@@ -149,6 +158,13 @@ class Planner {
       }
     }
     return true;
+  }
+
+  /// A variable changes only if the whole call succeeds: it may be written in place once nothing is left that could throw.
+  bool nothing_fails_after(int maker) const {
+    return std::all_of(plan_.schedule.order.begin(), plan_.schedule.order.end(), [&](int n) {
+      return n == maker || stage_of(n) < stage_of(maker) || !may_fail(graph_.nodes[std::size_t(n)]);
+    });
   }
 
   int producer_of_storage(int wanted) const {

@@ -81,11 +81,12 @@ template <class T>
 T fold_all(const ReduceRuns<T>& runs, const T* x, std::int64_t n) {
   const std::int64_t chunks = (n + kChunk - 1) / kChunk;
   if (chunks <= 1) return runs.run(x, n);
-  std::vector<T> parts(static_cast<std::size_t>(chunks));
+  Tensor memory = Tensor::empty({chunks}, dtype_of<T>);
+  T* parts = memory.mutable_data<T>();
   parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c) parts[std::size_t(c)] = runs.run(x + c * kChunk, std::min(kChunk, n - c * kChunk));
+    for (std::int64_t c = begin; c < end; ++c) parts[c] = runs.run(x + c * kChunk, std::min(kChunk, n - c * kChunk));
   });
-  return runs.run(parts.data(), chunks);
+  return runs.run(parts, chunks);
 }
 
 /// (rows, columns) into columns, in blocks of rows that do not depend on the number of threads.
@@ -95,11 +96,13 @@ void fold_rows(const ReduceRuns<T>& runs, T start, const T* x, std::int64_t rows
   const std::int64_t block = std::max<std::int64_t>(64, kChunk / std::max<std::int64_t>(1, columns));
   const std::int64_t blocks = (rows + block - 1) / block;
   if (blocks <= 1) return runs.rows(x, rows, columns, out);
-  std::vector<T> parts(std::size_t(blocks * columns), start);
+  Tensor memory = Tensor::empty({blocks * columns}, dtype_of<T>);
+  T* parts = memory.mutable_data<T>();
+  std::fill_n(parts, blocks * columns, start);
   parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) runs.rows(x + b * block * columns, std::min(block, rows - b * block), columns, parts.data() + b * columns);
+    for (std::int64_t b = begin; b < end; ++b) runs.rows(x + b * block * columns, std::min(block, rows - b * block), columns, parts + b * columns);
   });
-  runs.rows(parts.data(), blocks, columns, out);
+  runs.rows(parts, blocks, columns, out);
 }
 
 /// float and double: parts (outer kept, reduced, inner kept) by runs, anything else element by element.

@@ -3,6 +3,9 @@
 
 #include <lockstep/tensor/op.h>
 
+#include <new>
+#include <typeinfo>
+
 namespace lockstep {
 namespace {
 
@@ -34,18 +37,31 @@ void require_composable(const OpDef& op, std::span<const Tensor> inputs, const T
   }
 }
 
+/// Runs `f`; errors from where no op is known (memory that ran out, a literal that does not fit) get the op and its operands.
+template <class F>
+Tensors named(const OpDef& op, std::span<const Tensor> inputs, F&& f) {
+  const auto text = [&](std::string message) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) message += (i ? ", " : "; operands: ") + to_string(inputs[i].spec());
+    return message;
+  };
+  try {
+    return f();
+  } catch (const ResourceExhaustedError& error) {
+    if (!error.op().empty()) throw;
+    throw ResourceExhaustedError(text(error.what()), op.name);
+  } catch (const InvalidArgumentError& error) {
+    if (!error.op().empty() || typeid(error) != typeid(InvalidArgumentError)) throw;  // a TypeError stays one
+    throw InvalidArgumentError(text(error.what()), op.name);
+  } catch (const std::bad_alloc&) {
+    throw ResourceExhaustedError(text("out of memory"), op.name);
+  }
+}
+
 [[noreturn]] void refuse_device(const OpDef& op, Device device) {
   throw UnimplementedError("there is no kernel for device " + to_string(device), op.name);
 }
 
-}  // namespace
-
-ThreadListeners& listeners() {
-  thread_local ThreadListeners instance;
-  return instance;
-}
-
-Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
   const SpecPointers specs = spec_pointers(inputs);
   if (op.compose) {
     infer(op, attrs, specs);
@@ -71,6 +87,17 @@ Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList&
   }
   op.cpu(BindContext(op, attrs, specs, outputs))(in.data(), out.data());
   return results;
+}
+
+}  // namespace
+
+ThreadListeners& listeners() {
+  thread_local ThreadListeners instance;
+  return instance;
+}
+
+Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+  return named(op, inputs, [&] { return execute(op, inputs, attrs); });
 }
 
 Tensors apply_all(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {

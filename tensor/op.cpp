@@ -150,7 +150,12 @@ SmallVector<TensorSpec, 3> infer(const OpDef& op, const AttrList& attrs, std::sp
     if (!rule.allowed.contains(dtype))
       context.refuse_type("operand " + std::to_string(i) + " is " + std::string(name(dtype)) + ", but must be one of " + to_string(rule.allowed));
   }
-  op.infer(context);
+  try {
+    op.infer(context);
+  } catch (const InvalidArgumentError& error) {
+    if (!error.op().empty()) throw;
+    context.refuse(error.what());  // a shape that overflows, a literal that does not fit: thrown where no op is known
+  }
   return std::move(context.outputs);
 }
 

@@ -60,11 +60,15 @@ class InferContext : public OpCall {
   const Shape& shape(std::size_t i) const { return inputs_[i]->shape; }
   DType dtype_of(std::size_t i) const { return inputs_[i]->dtype; }
   using OpCall::dtype;
-  void output(DType dtype, const Shape& shape) { outputs.push_back({dtype, shape}); }
+  void output(DType dtype, const Shape& shape) {
+    if (outputs.size() == kMostOutputs) refuse("the call would have more than 2^20 outputs");
+    outputs.push_back({dtype, shape});
+  }
   [[noreturn]] void refuse(std::string_view message, std::string_view hint = {}) const;
   /// As refuse, as a TypeError.
   [[noreturn]] void refuse_type(std::string_view message, std::string_view hint = {}) const;
 
+  static constexpr std::size_t kMostOutputs = std::size_t(1) << 20;
   SmallVector<TensorSpec, 3> outputs;
 
  private:

@@ -29,7 +29,7 @@ class Scalar {
   double real() const { return real_; }
   double imaginary() const { return imaginary_; }
   std::int64_t integer() const { return kind_ == Kind::real || kind_ == Kind::complex ? std::int64_t(real_) : integer_; }
-  /// Can it become `dtype` without losing its kind: 1.5 cannot become int32, 1 can become float32.
+  /// Can it become `dtype` without losing its kind or wrapping: 1.5 cannot become int32, 300 not int8, 1 can become float32.
   bool fits(DType dtype) const;
   friend bool operator==(const Scalar& a, const Scalar& b) {
     return a.kind_ == b.kind_ && a.integer_ == b.integer_ && a.real_ == b.real_ && a.imaginary_ == b.imaginary_;

@@ -7,15 +7,7 @@ namespace lockstep {
 Shape::Shape(std::span<const std::int64_t> sizes) {
   if (sizes.size() > std::size_t(kMaxDims))
     throw InvalidArgumentError("a shape has at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(sizes.size()));
-  ndim_ = int(sizes.size());
-  // Overflow is judged on the nonzero sizes, so that (0, 2^62) cannot hide a product that later code multiplies out.
-  std::int64_t product = 1;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] < 0) throw InvalidArgumentError("negative size " + std::to_string(sizes[i]) + " at axis " + std::to_string(i));
-    dims_[i] = sizes[i];
-    if (sizes[i] > 0 && (__builtin_mul_overflow(product, sizes[i], &product) || product > (std::int64_t(1) << 58)))
-      throw InvalidArgumentError("shape overflows: more than 2^58 elements at axis " + std::to_string(i));
-  }
+  for (const std::int64_t size : sizes) push_back(size);
 }
 
 std::int64_t Shape::dim(int axis) const {
@@ -27,6 +19,12 @@ std::int64_t Shape::dim(int axis) const {
 
 void Shape::push_back(std::int64_t size) {
   if (ndim_ == kMaxDims) throw InvalidArgumentError("a shape has at most " + std::to_string(kMaxDims) + " axes");
+  if (size < 0) throw InvalidArgumentError("negative size " + std::to_string(size) + " at axis " + std::to_string(ndim_));
+  // Overflow is judged on the nonzero sizes, so that (0, 2^62) cannot hide a product that later code multiplies out.
+  std::int64_t product = 1;
+  for (const std::int64_t each : dims()) product *= each > 0 ? each : 1;
+  if (size > 0 && (__builtin_mul_overflow(product, size, &product) || product > (std::int64_t(1) << 58)))
+    throw InvalidArgumentError("shape overflows: more than 2^58 elements at axis " + std::to_string(ndim_));
   dims_[std::size_t(ndim_++)] = size;
 }
 

@@ -15,7 +15,7 @@ class Shape {
   static constexpr int kMaxDims = 8;
 
   Shape() = default;
-  /// Throws InvalidArgumentError for a negative size, more than kMaxDims axes, or more than 2^62 elements.
+  /// Throws InvalidArgumentError for a negative size, more than kMaxDims axes, or more than 2^58 elements (sizes of 0 not counted).
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span<const std::int64_t>(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const std::int64_t> sizes);
   /// The shape of a value inside a trace whose sizes depend on data (boolean_mask, unique, ...).
@@ -41,7 +41,7 @@ class Shape {
   std::span<const std::int64_t> dims() const { return {dims_.data(), std::size_t(ndim_)}; }
   const std::int64_t* begin() const { return dims_.data(); }
   const std::int64_t* end() const { return dims_.data() + ndim_; }
-  /// Appends an axis. Throws InvalidArgumentError beyond kMaxDims.
+  /// Appends an axis. Throws as the constructor does.
   void push_back(std::int64_t size);
 
   friend bool operator==(const Shape& a, const Shape& b) {

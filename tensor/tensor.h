@@ -142,7 +142,7 @@ class Tensor {
   Body* body_ = nullptr;
 };
 
-/// A 0-d tensor of `dtype`. Throws InvalidArgumentError if the literal does not fit (1.5 as int32).
+/// A 0-d tensor of `dtype`. Throws InvalidArgumentError if the literal does not fit (1.5 as int32, 300 as int8).
 Tensor scalar(const Scalar& value, DType dtype);
 /// A tensor of zeros or of one value; no op, so nothing is recorded.
 Tensor full(const Shape& shape, const Scalar& value, DType dtype);

@@ -60,6 +60,8 @@ constexpr std::int64_t kSmallestFused = 64 * 64;
 
 bool fusable(const Graph& graph, const Node& node) {
   if (node.kind != Node::Kind::op || (node.op->name != "matmul" && node.op->name != "convolution")) return false;
+  for (const ValueId input : node.inputs)
+    if (!graph.spec(input).shape.known() || graph.spec(input).shape.numel() == 0) return false;
   const TensorSpec& out = graph.spec(node.outputs[0]);
   if (out.dtype != float32 || !out.shape.known() || out.shape.numel() < kSmallestFused) return false;
   if (node.op->name == "convolution") return true;

@@ -52,15 +52,18 @@ SizeClass size_class(std::size_t nbytes) {
   return {4 * (log - 7) + int(steps) - 1, (std::size_t(1) << log) + steps * quarter};
 }
 
+/// More than any process can map. AddressSanitizer ends the process on requests over its own limit, which is lower.
+constexpr std::size_t kMostBytes = LOCKSTEP_ALLOCATOR_CACHES ? std::size_t(1) << 57 : std::size_t(1) << 39;
+
 std::atomic<std::int64_t> system_allocations{0};
 std::atomic<std::int64_t> cached_bytes{0};
 std::atomic<std::int64_t> large_in_use{0};
 std::atomic<std::int64_t> peak{0};
 
 void* from_system(std::size_t nbytes) {
-  system_allocations.fetch_add(1, std::memory_order_relaxed);
-  void* block = std::aligned_alloc(kAlignment, (nbytes + kAlignment - 1) / kAlignment * kAlignment);
+  void* block = nbytes > kMostBytes ? nullptr : std::aligned_alloc(kAlignment, (nbytes + kAlignment - 1) / kAlignment * kAlignment);
   if (!block) throw ResourceExhaustedError("out of memory: cannot allocate " + std::to_string(nbytes) + " bytes on the CPU");
+  system_allocations.fetch_add(1, std::memory_order_relaxed);
   return block;
 }
 
@@ -155,7 +158,7 @@ bool keep_large(void* block, SizeClass size) noexcept {
 }  // namespace
 
 void* allocate(std::size_t nbytes) {
-  if (nbytes > (std::size_t(1) << 60)) throw ResourceExhaustedError("out of memory: cannot allocate " + std::to_string(nbytes) + " bytes");
+  if (nbytes > kMostBytes) throw ResourceExhaustedError("out of memory: cannot allocate " + std::to_string(nbytes) + " bytes on the CPU");
 #if LOCKSTEP_ALLOCATOR_CACHES
   const SizeClass size = size_class(nbytes);
   if (size.nbytes > kSmallLimit) {
@@ -172,8 +175,9 @@ void* allocate(std::size_t nbytes) {
   }
   return from_system(size.nbytes);
 #else
+  void* block = from_system(nbytes);
   count_large(std::int64_t(nbytes));
-  return from_system(nbytes);
+  return block;
 #endif
 }
 

@@ -1,6 +1,7 @@
 // Shape and arrangement: views, transposition, joining, splitting, padding.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -43,6 +44,8 @@ SmallVector<int, 8> permutation(const OpCall& call, int ndim) {
 
 void transpose_infer(InferContext& context) {
   const Shape& shape = context.shape(0);
+  if (!context.is_none("perm"))
+    for (const std::int64_t axis : context.ints("perm")) rules::axis(context, axis, shape.ndim());
   const SmallVector<int, 8> order = permutation(context, shape.ndim());
   SmallVector<int, 8> sorted = order;
   std::sort(sorted.begin(), sorted.end());
@@ -158,7 +161,8 @@ BoundKernel tile_cpu(const BindContext& context) {
   const DType dtype = context.dtype_of(0);
   const auto in_strides = row_major_strides(shape), out_strides = row_major_strides(context.output(0).shape);
   // Each copy of the whole is a strided one.
-  return [=](Inputs in, Outputs out) {
+  return [=, empty = context.output(0).shape.numel() == 0](Inputs in, Outputs out) {
+    if (empty) return;
     const std::int64_t copies = std::accumulate(multiples.begin(), multiples.end(), std::int64_t(1), std::multiplies<>());
     for (std::int64_t c = 0; c < copies; ++c) {
       StridedCopy copy{.shape = shape, .from = in_strides, .to = out_strides};
@@ -204,7 +208,9 @@ void repeat_infer(InferContext& context) {
   std::int64_t total = 0;
   for (const std::int64_t count : repeats) {
     if (count < 0) context.refuse("repeats must not be negative, got " + to_string(AttrValue(repeats)));
-    total += count * (repeats.size() == 1 ? shape[axis] : 1);
+    std::int64_t rows = 0;
+    if (__builtin_mul_overflow(count, repeats.size() == 1 ? shape[axis] : 1, &rows) || __builtin_add_overflow(total, rows, &total))
+      context.refuse("repeats " + to_string(AttrValue(repeats)) + " are too large");
   }
   Ints sizes = list(shape);
   sizes[std::size_t(axis)] = total;
@@ -227,6 +233,7 @@ BoundKernel repeat_cpu(const BindContext& context) {
   for (int i = axis + 1; i < shape.ndim(); ++i) inner *= shape[i];
   const std::int64_t rows = shape[axis];
   const DType dtype = context.dtype_of(0);
+  if (context.output(0).shape.numel() == 0) return [](Inputs, Outputs) {};
   return [=, source = repeated_rows(context, rows)](Inputs in, Outputs out) {
     const std::int64_t count = std::int64_t(source.size());
     for (std::int64_t o = 0; o < outer; ++o)
@@ -307,7 +314,7 @@ BoundKernel roll_cpu(const BindContext& context) {
   const Ints by = context.ints("shift"), axis = context.ints("axis");
   for (std::size_t i = 0; i < by.size(); ++i) {
     const int a = rules::wrap_axis(axis[i], shape.ndim());
-    if (shape[a] > 0) shift[std::size_t(a)] = ((shift[std::size_t(a)] + by[i]) % shape[a] + shape[a]) % shape[a];
+    if (shape[a] > 0) shift[std::size_t(a)] = (shift[std::size_t(a)] + by[i] % shape[a] + shape[a]) % shape[a];
   }
   const DType dtype = context.dtype_of(0);
   return [=](Inputs in, Outputs out) {
@@ -465,6 +472,7 @@ void split_infer(InferContext& context) {
   if (const auto* count = std::get_if<std::int64_t>(&wanted)) {
     if (*count < 1 || shape[axis] % *count != 0)
       context.refuse("axis " + std::to_string(axis) + " of size " + std::to_string(shape[axis]) + " cannot be split into " + std::to_string(*count) + " equal parts");
+    if (*count > std::int64_t(InferContext::kMostOutputs)) context.refuse("a call has at most 2^20 outputs");
     sizes = Ints(std::size_t(*count), shape[axis] / *count);
   } else {
     sizes = context.ints("num_or_size_splits");
@@ -472,6 +480,7 @@ void split_infer(InferContext& context) {
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       if (sizes[i] == -1 && free < 0) free = std::int64_t(i);
       else if (sizes[i] < 0) context.refuse("sizes must not be negative: " + to_string(wanted));
+      else if (sizes[i] > rest) context.refuse("sizes " + to_string(wanted) + " add up to more than " + std::to_string(shape[axis]));
       else rest -= sizes[i];
     }
     if (free >= 0 && rest >= 0) sizes[std::size_t(free)] = rest, rest = 0;
@@ -508,13 +517,13 @@ void pad_infer(InferContext& context) {
   Ints sizes;
   for (int i = 0; i < shape.ndim(); ++i) {
     const Ints& pair = paddings[std::size_t(i)];
-    const std::int64_t most = mode == "constant" ? std::int64_t(1) << 62 : shape[i] - (mode == "reflect" ? 1 : 0);
+    const std::int64_t most = mode == "constant" ? std::int64_t(1) << 58 : shape[i] - (mode == "reflect" ? 1 : 0);
     if (pair.size() != 2 || pair[0] < 0 || pair[1] < 0 || pair[0] > most || pair[1] > most)
       context.refuse("axis " + std::to_string(i) + " of size " + std::to_string(shape[i]) + " cannot be padded by " + to_string(AttrValue(pair)) + " in mode " + mode);
     sizes.push_back(shape[i] + pair[0] + pair[1]);
   }
   const Scalar value = context.scalar("constant_value");
-  if (mode == "constant" && !value.fits(context.dtype_of(0)) && !(value.real() == double(std::int64_t(value.real()))))
+  if (mode == "constant" && !value.fits(context.dtype_of(0)) && !(std::fabs(value.real()) < 0x1p63 && value.real() == std::floor(value.real())))
     context.refuse("constant_value " + to_string(value) + " does not fit " + std::string(name(context.dtype_of(0))));
   context.output(context.dtype_of(0), shape_of(context, sizes));
 }

@@ -36,7 +36,7 @@ Convolution convolution_of(const OpCall& call, const Shape& x, const Shape& kern
     c.dilation[k] = dilations[s];
     c.before[k] = pads[s][0];
     c.after[k] = pads[s][1];
-    c.out[k] = window::count(c.in[k], c.kernel[k], c.stride[k], c.dilation[k], c.before[k], c.after[k]);
+    c.out[k] = window::count(call, c.in[k], c.kernel[k], c.stride[k], c.dilation[k], c.before[k], c.after[k]);
   }
   return c;
 }
@@ -48,16 +48,24 @@ Shape result_shape(const Convolution& c) {
   return shape;
 }
 
+void require_window(const InferContext& context, std::int64_t stride, std::int64_t dilation, std::int64_t kernel) {
+  if (stride < 1 || dilation < 1 || kernel < 1) context.refuse("strides, dilations and kernel sizes must be at least 1");
+  if (stride > window::kMost || dilation > window::kMost || kernel > window::kMost) context.refuse("strides, dilations and kernel sizes must be at most 2^30");
+}
+
 void check(const InferContext& context, const Shape& x, const Shape& kernel) {
   if (x.ndim() < 3 || x.ndim() > 5 || kernel.ndim() != x.ndim()) context.refuse("needs (batch, spatial..., channels) and (spatial..., in, out) with one to three spatial axes");
   const std::size_t n = std::size_t(x.ndim() - 2);
   const Ints strides = context.ints("strides"), dilations = context.ints("dilations");
   const std::int64_t groups = context.integer("groups");
   if (strides.size() != n || dilations.size() != n || context.int_lists("padding").size() != n) context.refuse("strides, dilations and padding must have one entry per spatial axis");
-  for (std::size_t i = 0; i < n; ++i)
-    if (strides[i] < 1 || dilations[i] < 1 || kernel[int(i)] < 1) context.refuse("strides, dilations and kernel sizes must be at least 1");
+  for (std::size_t i = 0; i < n; ++i) {
+    require_window(context, strides[i], dilations[i], kernel[int(i)]);
+    const Ints& pair = context.int_lists("padding")[i];
+    if (pair.size() != 2 || pair[0] < 0 || pair[1] < 0 || pair[0] > window::kMost || pair[1] > window::kMost) context.refuse("padding must be a pair of numbers >= 0 per spatial axis, got " + to_string(context.attr("padding")));
+  }
   const std::int64_t in = x[x.ndim() - 1], out = kernel[kernel.ndim() - 1];
-  if (groups < 1 || in != kernel[kernel.ndim() - 2] * groups || out % groups)
+  if (groups < 1 || in % groups || in / groups != kernel[kernel.ndim() - 2] || out % groups)
     context.refuse("the input has " + std::to_string(in) + " channels, the kernel takes " + std::to_string(kernel[kernel.ndim() - 2]) + " in each of " + std::to_string(groups) + " groups");
 }
 
@@ -313,6 +321,7 @@ Gradients kernel_gradient_gradient(G c) { return {input_gradient(c, c.input(1), 
 
 void fused_infer(InferContext& context) {
   forward_infer(context);
+  rules::epilogue(context);
   if (context.input_count() == 3 && context.shape(2) != Shape{context.shape(1)[context.shape(1).ndim() - 1]}) context.refuse("the bias must have one number per channel");
 }
 BoundKernel fused_cpu(const BindContext& context) {
@@ -326,11 +335,11 @@ BoundKernel fused_cpu(const BindContext& context) {
 IntLists padding_of(const OpCall& call, const Shape& x, const Shape& kernel, const Ints& strides, const Ints& dilations) {
   const std::size_t n = std::size_t(x.ndim() - 2);
   const std::string& padding = call.text("padding");
-  if (padding == "causal") return {{(kernel[0] - 1) * dilations[0], 0}};
+  if (padding == "causal" && n == 1) return {{(kernel[0] - 1) * dilations[0], 0}};
   if (padding == "explicit") {
     const IntLists& lists = call.int_lists("explicit_padding");
     bool fits = lists.size() == n;
-    for (std::size_t i = 0; fits && i < n; ++i) fits = lists[i].size() == 2 && lists[i][0] >= 0 && lists[i][1] >= 0;
+    for (std::size_t i = 0; fits && i < n; ++i) fits = lists[i].size() == 2 && lists[i][0] >= 0 && lists[i][1] >= 0 && lists[i][0] <= window::kMost && lists[i][1] <= window::kMost;
     if (!fits) call.refuse("explicit_padding must be one pair of numbers >= 0 per spatial axis, got " + to_string(call.attr("explicit_padding")));
     return lists;
   }
@@ -360,15 +369,15 @@ void user_infer(InferContext& context) {
   const Form form = form_of(context, Spatial);
   if (form.strides.size() != Spatial || form.dilations.size() != Spatial) context.refuse("strides and dilations must have one number per spatial axis");
   for (int i = 0; i < Spatial; ++i)
-    if (form.strides[std::size_t(i)] < 1 || form.dilations[std::size_t(i)] < 1 || kernel[i] < 1) context.refuse("strides, dilations and kernel sizes must be at least 1");
+    require_window(context, form.strides[std::size_t(i)], form.dilations[std::size_t(i)], kernel[i]);
   const std::int64_t in = x[Spatial + 1], per_group = kernel[Spatial], out = kernel[Spatial + 1];
-  if (Depthwise ? in != per_group : form.groups < 1 || in != per_group * form.groups || out % form.groups)
-    context.refuse("the input has " + std::to_string(in) + " channels, the kernel takes " + std::to_string(per_group * (Depthwise ? 1 : form.groups)));
+  if (Depthwise ? in != per_group : form.groups < 1 || in % form.groups || in / form.groups != per_group || out % form.groups)
+    context.refuse("the input has " + std::to_string(in) + " channels, the kernel takes " + std::to_string(per_group) + (Depthwise ? "" : " in each of " + std::to_string(form.groups) + " groups"));
   const IntLists pads = padding_of(context, x, kernel, form.strides, form.dilations);
   Shape result{x[0]};
   for (int i = 0; i < Spatial; ++i) {
     const auto k = std::size_t(i);
-    result.push_back(window::count(x[i + 1], kernel[i], form.strides[k], form.dilations[k], pads[k][0], pads[k][1]));
+    result.push_back(window::count(context, x[i + 1], kernel[i], form.strides[k], form.dilations[k], pads[k][0], pads[k][1]));
   }
   result.push_back(Depthwise ? per_group * out : out);
   context.output(context.dtype_of(0), result);
@@ -399,12 +408,12 @@ void transpose_infer(InferContext& context) {
   const Shape out = shape_attr(context, "output_shape");
   const Ints strides = context.ints("strides");
   if (x.ndim() != 4 || kernel.ndim() != 4 || out.ndim() != 4 || strides.size() != 2) context.refuse("needs an input, a kernel and an output_shape of 4 axes, and 2 strides");
-  if (strides[0] < 1 || strides[1] < 1) context.refuse("strides must be at least 1");
+  for (int i = 0; i < 2; ++i) require_window(context, strides[std::size_t(i)], 1, kernel[i]);
   if (x[3] != kernel[3] || out[3] != kernel[2] || out[0] != x[0]) context.refuse("channels or batch of input, kernel (height, width, out, in) and output_shape " + to_string(out) + " do not agree");
   const IntLists pads = padding_of(context, out, kernel, strides, ones(2));
   for (int i = 0; i < 2; ++i) {
     const auto k = std::size_t(i);
-    if (window::count(out[i + 1], kernel[i], strides[k], 1, pads[k][0], pads[k][1]) != x[i + 1]) context.refuse("a convolution of output_shape " + to_string(out) + " does not give the input's size");
+    if (window::count(context, out[i + 1], kernel[i], strides[k], 1, pads[k][0], pads[k][1]) != x[i + 1]) context.refuse("a convolution of output_shape " + to_string(out) + " does not give the input's size");
   }
   context.output(context.dtype_of(0), out);
 }

@@ -25,30 +25,39 @@ void fill_elements(void* out, std::int64_t count, const Scalar& value, DType dty
 }
 
 /// A value given for `dtype`: whole reals become integers, 0 and 1 become bools.
-Scalar fitted(const OpCall& call, std::string_view attr, DType dtype) {
-  const Scalar value = call.scalar(attr);
+Scalar fitted(const OpCall& call, const Scalar& value, DType dtype) {
   if (dtype == boolean) return value.real() != 0;
   if (is_integer(dtype) && value.kind() == Scalar::Kind::real) {
-    if (value.real() != std::floor(value.real())) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
-    return value.integer();
+    if (!(std::fabs(value.real()) < 0x1p63) || value.real() != std::floor(value.real())) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
+    return fitted(call, value.integer(), dtype);
   }
   if (value.kind() == Scalar::Kind::boolean) return value.integer();
+  if (!value.fits(dtype)) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
   return value;
 }
+Scalar fitted(const OpCall& call, std::string_view attr, DType dtype) { return fitted(call, call.scalar(attr), dtype); }
 
 // ---- range, linspace, eye, fill
 
 std::int64_t range_count(const InferContext& context) {
   const double start = context.number("start"), limit = context.number("limit"), delta = context.number("delta");
+  const DType dtype = context.dtype("dtype");
+  if (!is_integer(dtype) && !is_float(dtype)) context.refuse_type("dtype must be a float or an integer, got " + std::string(name(dtype)));
   if (delta == 0) context.refuse("delta must not be 0");
   if ((delta > 0 && start > limit) || (delta < 0 && start < limit))
     context.refuse("no step of " + to_string(context.scalar("delta")) + " leads from " + to_string(context.scalar("start")) + " to " + to_string(context.scalar("limit")));
-  const DType dtype = context.dtype("dtype");
   if (is_integer(dtype)) {
-    const std::int64_t a = fitted(context, "start", dtype).integer(), b = fitted(context, "limit", dtype).integer(), d = fitted(context, "delta", dtype).integer();
-    return d > 0 ? (b - a + d - 1) / d : (a - b - d - 1) / -d;
+    // The limit itself is not reached, so it may lie just behind the last number of the dtype.
+    const auto whole = [&](std::string_view attr) { return std::uint64_t(fitted(context, attr, attr == "start" ? dtype : int64).integer()); };
+    const std::uint64_t a = whole("start"), b = whole("limit"), d = whole("delta"), distance = delta > 0 ? b - a : a - b, step = delta > 0 ? d : 0 - d;
+    const std::uint64_t count = distance / step + (distance % step != 0);
+    if (count > std::uint64_t(INT64_MAX)) context.refuse("the range has more than 2^63 numbers");
+    if (count > 0) fitted(context, std::int64_t(a + (count - 1) * d), dtype);
+    return std::int64_t(count);
   }
-  return std::int64_t(std::ceil(std::fabs((limit - start) / delta)));
+  const double count = std::ceil(std::fabs((limit - start) / delta));
+  if (!(count < 0x1p63)) context.refuse("from " + to_string(context.scalar("start")) + " to " + to_string(context.scalar("limit")) + " by " + to_string(context.scalar("delta")) + " there is no finite number of steps");
+  return std::int64_t(count);
 }
 void range_infer(InferContext& context) { context.output(context.dtype("dtype"), {range_count(context)}); }
 
@@ -59,7 +68,7 @@ BoundKernel range_cpu(const BindContext& context) {
   return [=](Inputs, Outputs out) {
     visit_dtype(dtype, [&]<class T>(TypeTag<T>) {
       if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-        for (std::int64_t i = 0; i < count; ++i) static_cast<T*>(out[0])[i] = static_cast<T>(start.integer() + i * delta.integer());
+        for (std::int64_t i = 0; i < count; ++i) static_cast<T*>(out[0])[i] = static_cast<T>(std::uint64_t(start.integer()) + std::uint64_t(i) * std::uint64_t(delta.integer()));
       } else if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
         using C = compute_t<T>;
         for (std::int64_t i = 0; i < count; ++i) static_cast<T*>(out[0])[i] = T(C(start.real()) + C(i) * C(delta.real()));
@@ -96,6 +105,7 @@ void eye_infer(InferContext& context) {
   const std::int64_t rows = context.integer("num_rows");
   sizes.push_back(rows);
   sizes.push_back(context.is_none("num_columns") ? rows : context.integer("num_columns"));
+  if (context.dtype("dtype") == string) context.refuse_type("dtype must be a number or bool, got string");
   context.output(context.dtype("dtype"), shape_of(context, sizes));
 }
 BoundKernel eye_cpu(const BindContext& context) {
@@ -137,7 +147,7 @@ void matrix_infer(InferContext& context) {
 BoundKernel band_cpu(const BindContext& context) {
   const Shape shape = context.shape(0);
   const std::int64_t rows = shape[shape.ndim() - 2], columns = shape[shape.ndim() - 1];
-  const std::int64_t lower = context.integer("num_lower"), upper = context.integer("num_upper");
+  const std::int64_t lower = context.integer("num_lower"), upper = std::min(context.integer("num_upper"), columns);
   const DType dtype = context.dtype_of(0);
   return [=](Inputs in, Outputs out) {
     fill_elements(out[0], shape.numel(), dtype == boolean ? Scalar(false) : Scalar(0), dtype);

@@ -93,8 +93,8 @@ Selection select(const Shape& shape, const IndexList& spec, std::string_view op)
         break;
       }
       case Index::Kind::slice: {
-        const std::int64_t size = shape[axis], step = index.step.value_or(1);
-        if (step == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
+        const std::int64_t size = shape[axis], wanted = index.step.value_or(1), step = std::clamp(wanted, -size - 1, size + 1);  // longer steps reach no further
+        if (wanted == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
         const auto wrapped = [&](std::int64_t i) { return i < 0 ? i + size : i; };
         const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
         const std::int64_t start = index.start ? std::clamp(wrapped(*index.start), low, high) : step > 0 ? 0 : size - 1;
@@ -243,8 +243,12 @@ decltype(auto) visit_numeric(DType dtype, std::string_view op, F&& f) {
   });
 }
 
-/// (indices, upstream, params) -> a gradient of the shape of params.
-void like_third_infer(InferContext& context) { context.output(context.dtype_of(1), context.shape(2)); }
+/// (indices, upstream, params) -> a gradient of the shape of params; `read` is what the op that is differentiated reads.
+void gradient_of(InferContext& context, const Shape& read) {
+  if (read != context.shape(1)) context.refuse("operand 1 must have shape " + to_string(read));
+  context.output(context.dtype_of(1), context.shape(2));
+}
+void gather_gradient_infer(InferContext& context) { gradient_of(context, gather_shape(context, context.shape(2), context.shape(0))); }
 
 BoundKernel gather_gradient_cpu(const BindContext& context) {
   const Shape &indices = context.shape(0), &params = context.shape(2);
@@ -349,6 +353,8 @@ BoundKernel gather_nd_cpu(const BindContext& context) {
   };
 }
 
+void gather_nd_gradient_infer(InferContext& context) { gradient_of(context, nd_shape(context, context.shape(2), context.shape(0), context.integer("batch_dims"))); }
+
 BoundKernel gather_nd_gradient_cpu(const BindContext& context) {
   const NdSizes s = nd_sizes(context.shape(2), context.shape(0), int(context.integer("batch_dims")));
   const bool wide = context.dtype_of(0) == int64;
@@ -369,14 +375,16 @@ Gradients gather_nd_gradient_gradient(G context) { return {Gradient(), gather_nd
 
 // ---- take_along_axis
 
-void along_infer(InferContext& context) {
-  const Shape &x = context.shape(0), &indices = context.shape(1);
+/// The shape of `indices`, which is what they read of `x`.
+const Shape& along_shape(const InferContext& context, const Shape& x, const Shape& indices) {
   const int axis = rules::axis(context, context.integer("axis"), x.ndim());
   bool fits = x.ndim() == indices.ndim();
   for (int i = 0; fits && i < x.ndim(); ++i) fits = i == axis || x[i] == indices[i];
   if (!fits) context.refuse("the indices must have the operand's shape but along axis " + std::to_string(axis));
-  context.output(context.dtype_of(0), indices);
+  return indices;
 }
+void along_infer(InferContext& context) { context.output(context.dtype_of(0), along_shape(context, context.shape(0), context.shape(1))); }
+void along_gradient_infer(InferContext& context) { gradient_of(context, along_shape(context, context.shape(2), context.shape(0))); }
 
 struct AlongSizes {
   std::int64_t outer = 1, rows = 1, picks = 1, inner = 1;
@@ -564,7 +572,7 @@ Tensors stitch_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   for (std::size_t i = 0; i < half; ++i)
     for (std::int64_t k = 0; k < inputs[i].numel(); ++k) {
       const std::int64_t at = index_at(inputs[i].raw(), inputs[i].dtype() == int64, k);
-      if (at < 0) call.refuse("index " + std::to_string(at) + " is negative");
+      if (at < 0 || at == INT64_MAX) call.refuse("index " + std::to_string(at) + " is " + (at < 0 ? "negative" : "too large"));
       rows = std::max(rows, at + 1);
     }
   Shape shape{rows};
@@ -612,11 +620,11 @@ std::vector<OpDef> index_rows() {
   rows.push_back(base("gather", "the rows of operand 0 along an axis that the indices name", 2, params_indices, {integer("axis", 0), integer("batch_dims", 0)},
       gather_infer, gather_cpu, gather_gradient, onnx("Gather"), {{.inputs = {x, ids({2, 2}, 4)}}, {.inputs = {x, ids({5}, 3)}, .attrs = {{"axis", std::int64_t(1)}}}, {.inputs = {x, ids({4, 2}, 3)}, .attrs = {{"axis", std::int64_t(1)}, {"batch_dims", std::int64_t(1)}}}}));
   rows.push_back(base("gather_gradient", "operand 1 added to zeros of the shape of operand 2 where gather by operand 0 would read", 3, indices_updates_params, {integer("axis", 0), integer("batch_dims", 0)},
-      like_third_infer, gather_gradient_cpu, gather_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5}, 3), {.shape = {4, 5}}, x}, .attrs = {{"axis", std::int64_t(1)}}}}));
+      gather_gradient_infer, gather_gradient_cpu, gather_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5}, 3), {.shape = {4, 5}}, x}, .attrs = {{"axis", std::int64_t(1)}}}}));
   rows.push_back(base("gather_nd", "the elements or slices that index tuples (last axis of the indices) name", 2, params_indices, {integer("batch_dims", 0)},
       gather_nd_infer, gather_nd_cpu, gather_nd_gradient, onnx("GatherND"), {{.inputs = {x, ids({2, 1}, 4)}}, {.inputs = {x, ids({5, 2}, 3)}}}));
   rows.push_back(base("gather_nd_gradient", "operand 1 added to zeros of the shape of operand 2 where gather_nd by operand 0 would read", 3, indices_updates_params, {integer("batch_dims", 0)},
-      like_third_infer, gather_nd_gradient_cpu, gather_nd_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5, 2}, 3), {.shape = {5}}, x}}}));
+      gather_nd_gradient_infer, gather_nd_gradient_cpu, gather_nd_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5, 2}, 3), {.shape = {5}}, x}}}));
   rows.push_back(base("embedding_lookup", "the rows of the table that the ids name", 2, params_indices, {},
       [](InferContext& c) { if (c.shape(0).ndim() < 1) c.refuse("the table needs at least one axis"); Shape s = c.shape(1); for (int i = 1; i < c.shape(0).ndim(); ++i) s.push_back(c.shape(0)[i]); c.output(c.dtype_of(0), s); },
       nullptr, {}, no_onnx("exported as Gather"), {{.inputs = {x, ids({2, 3}, 4)}}}));
@@ -624,7 +632,7 @@ std::vector<OpDef> index_rows() {
   rows.push_back(base("take_along_axis", "for each position the element that the index there names along an axis", 2, {{{kFixedSize, 0}, {kIndexInts, 1}}}, {required("axis", AttrType::integer)},
       along_infer, along_cpu, along_gradient, onnx("GatherElements"), {{.inputs = {x, ids({4, 2}, 3)}, .attrs = {{"axis", std::int64_t(1)}}}}));
   rows.push_back(base("take_along_axis_gradient", "operand 1 added to zeros of the shape of operand 2 where take_along_axis by operand 0 would read", 3, indices_updates_params, {required("axis", AttrType::integer)},
-      like_third_infer, along_gradient_cpu, along_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({4, 2}, 3), {.shape = {4, 2}}, x}, .attrs = {{"axis", std::int64_t(1)}}}}));
+      along_gradient_infer, along_gradient_cpu, along_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({4, 2}, 3), {.shape = {4, 2}}, x}, .attrs = {{"axis", std::int64_t(1)}}}}));
   rows.push_back(base("scatter_nd", "updates added to zeros of a shape at the places that index tuples name", 2, indices_updates, {required("shape", AttrType::ints)},
       scatter_nd_infer, scatter_nd_cpu, scatter_nd_gradient, no_onnx("exported as ScatterND"), {{.inputs = {ids({2, 1}, 4), {.shape = {2, 3}}}, .attrs = {{"shape", Ints{4, 3}}}}}));
   const std::vector<Sample> scatter_samples{{.inputs = {x, ids({5, 1}, 4), {.shape = {5, 3}}}}, {.inputs = {x, ids({2, 2}, 3), {.shape = {2}}}}};

@@ -203,6 +203,7 @@ Gradients matmul_gradient(G context) {
 
 void fused_infer(InferContext& context) {
   matmul_infer(context);
+  rules::epilogue(context);
   const TensorSpec& out = context.outputs[0];
   if (context.input_count() == 3 && (context.shape(2).ndim() != 1 || context.shape(2)[0] != out.shape[out.shape.ndim() - 1])) context.refuse("the bias must have one number per column");
 }
@@ -243,12 +244,17 @@ std::optional<Contraction> contraction(const IntLists& axes, int ndim_a, int ndi
     return c;
   }
   if (axes.size() != 2 || axes[0].size() != axes[1].size()) return std::nullopt;
+  const auto repeats = [](Ints list) {
+    std::sort(list.begin(), list.end());
+    return std::adjacent_find(list.begin(), list.end()) != list.end();
+  };
   for (const std::int64_t axis : axes[0])
     if (axis < -ndim_a || axis >= ndim_a) return std::nullopt;
     else c.axes_a.push_back(rules::wrap_axis(axis, ndim_a));
   for (const std::int64_t axis : axes[1])
     if (axis < -ndim_b || axis >= ndim_b) return std::nullopt;
     else c.axes_b.push_back(rules::wrap_axis(axis, ndim_b));
+  if (repeats(c.axes_a) || repeats(c.axes_b)) return std::nullopt;
   return c;
 }
 Ints others(const Ints& axes, int ndim) {
@@ -323,6 +329,7 @@ std::optional<Equation> parse(std::string text, std::span<const Shape> shapes) {
   Equation equation;
   for (std::size_t i = 0; i < terms.size(); ++i) {
     const bool dots = terms[i].find("...") != std::string::npos;
+    if (dots && terms[i].find("...") != terms[i].rfind("...")) return std::nullopt;
     const int axes = dots ? shapes[i].ndim() - int(terms[i].size()) + 3 : 0;
     if (axes < 0) return std::nullopt;
     widest = std::max(widest, axes);

@@ -9,9 +9,22 @@ Tensor Tensor::operator[](std::initializer_list<Index> spec) const { return stri
 
 Tensor operator-(const Tensor& x) { return neg(x); }
 
+namespace {
+
+/// The literal beside an operand, in the operand's dtype.
+Tensor literal(const Scalar& value, const Tensor& beside, const char* op) {
+  if (!beside.defined()) throw InvalidArgumentError("an operand is an undefined Tensor", op);
+  if (!value.fits(beside.dtype()))
+    throw InvalidArgumentError("the literal " + to_string(value) + " does not fit dtype " + std::string(name(beside.dtype())) + "; operands: " + to_string(beside.spec()), op,
+                               "there are no implicit casts: write a literal of that kind, or cast the tensor");
+  return scalar(value, beside.dtype());
+}
+
+}  // namespace
+
 #define LOCKSTEP_OPERATOR(symbol, function)                                                              \
   Tensor operator symbol(const Tensor& x, const Tensor& y) { return function(x, y); }                    \
-  Tensor operator symbol(const Tensor& x, const Scalar& y) { return function(x, scalar(y, x.dtype())); }
+  Tensor operator symbol(const Tensor& x, const Scalar& y) { return function(x, literal(y, x, #function)); }
 LOCKSTEP_OPERATOR(+, add)
 LOCKSTEP_OPERATOR(-, subtract)
 LOCKSTEP_OPERATOR(*, multiply)
@@ -22,9 +35,9 @@ LOCKSTEP_OPERATOR(>, greater)
 LOCKSTEP_OPERATOR(>=, greater_equal)
 #undef LOCKSTEP_OPERATOR
 
-Tensor operator+(const Scalar& x, const Tensor& y) { return add(scalar(x, y.dtype()), y); }
-Tensor operator-(const Scalar& x, const Tensor& y) { return subtract(scalar(x, y.dtype()), y); }
-Tensor operator*(const Scalar& x, const Tensor& y) { return multiply(scalar(x, y.dtype()), y); }
-Tensor operator/(const Scalar& x, const Tensor& y) { return divide(scalar(x, y.dtype()), y); }
+Tensor operator+(const Scalar& x, const Tensor& y) { return add(literal(x, y, "add"), y); }
+Tensor operator-(const Scalar& x, const Tensor& y) { return subtract(literal(x, y, "subtract"), y); }
+Tensor operator*(const Scalar& x, const Tensor& y) { return multiply(literal(x, y, "multiply"), y); }
+Tensor operator/(const Scalar& x, const Tensor& y) { return divide(literal(x, y, "divide"), y); }
 
 }  // namespace lockstep

@@ -29,7 +29,7 @@ Pool pool_of(const OpCall& call, const Shape& x) {
     p.stride[i] = stride[i];
     p.before[i] = pads[i][0];
     p.after[i] = pads[i][1];
-    p.out[i] = window::count(p.in[i], size[i], stride[i], 1, pads[i][0], pads[i][1]);
+    p.out[i] = window::count(call, p.in[i], size[i], stride[i], 1, pads[i][0], pads[i][1]);
   }
   return p;
 }
@@ -40,7 +40,7 @@ void check(const InferContext& context, const Shape& x) {
   const Ints size = context.ints("ksize"), stride = context.ints("strides");
   if (x.ndim() != 4 || size.size() != 2 || stride.size() != 2) context.refuse("needs (batch, height, width, channels) and two numbers in ksize and strides");
   for (std::size_t i = 0; i < 2; ++i)
-    if (size[i] < 1 || stride[i] < 1) context.refuse("ksize and strides must be at least 1");
+    if (size[i] < 1 || stride[i] < 1 || size[i] > window::kMost || stride[i] > window::kMost) context.refuse("ksize and strides must be between 1 and 2^30");
 }
 
 void pool_infer(InferContext& context) {
@@ -227,10 +227,10 @@ void pool1d_infer(InferContext& context) {
   const Shape& x = context.shape(0);
   const std::int64_t size = context.integer("ksize"), stride = context.integer("strides");
   if (x.ndim() != 3) context.refuse("needs (batch, steps, channels)");
-  if (size < 1 || stride < 1) context.refuse("ksize and strides must be at least 1");
+  if (size < 1 || stride < 1 || size > window::kMost || stride > window::kMost) context.refuse("ksize and strides must be between 1 and 2^30");
   const std::int64_t in[] = {x[1]}, sizes[] = {size}, strides[] = {stride}, one[] = {1};
   const IntLists pads = window::paddings(context, in, sizes, strides, one, context.text("padding"));
-  context.output(context.dtype_of(0), {x[0], window::count(x[1], size, stride, 1, pads[0][0], pads[0][1]), x[2]});
+  context.output(context.dtype_of(0), {x[0], window::count(context, x[1], size, stride, 1, pads[0][0], pads[0][1]), x[2]});
 }
 template <bool Max>
 Tensors pool1d_of(const OpCall& c, std::span<const Tensor> in) {

@@ -57,6 +57,7 @@ void uniform_infer(InferContext& context) {
   if (!is_float(dtype) && !is_integer(dtype)) context.refuse_type("dtype must be a float or an integer, got " + std::string(name(dtype)));
   const Scalar low = context.scalar("low"), high = context.scalar("high");
   if (is_integer(dtype) && (low.kind() == Scalar::Kind::real || high.kind() == Scalar::Kind::real)) context.refuse("integers need whole bounds, got " + to_string(low) + " and " + to_string(high));
+  if (is_integer(dtype) && (!low.fits(dtype) || !(high.fits(dtype) || Scalar(high.integer() - 1).fits(dtype)))) context.refuse("the bounds " + to_string(low) + " and " + to_string(high) + " do not fit " + std::string(name(dtype)));
   if (!(low.real() < high.real())) context.refuse("low " + to_string(low) + " must be below high " + to_string(high));
 }
 void normal_infer(InferContext& context) {

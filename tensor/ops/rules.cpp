@@ -66,6 +66,15 @@ SmallVector<int, 8> axes(const InferContext& context, const AttrValue& value, in
   return result;
 }
 
+void epilogue(const InferContext& context) {
+  for (std::size_t i = 0; i < context.input_count(); ++i)
+    if (context.shape(i).numel() == 0) context.refuse("takes no empty operands");
+  const std::string& word = context.text("activation");
+  for (const char* known : {"none", "relu", "tanh", "sigmoid", "gelu"})
+    if (word == known) return;
+  context.refuse("activation must be none, relu, tanh, sigmoid or gelu, got \"" + word + "\"");
+}
+
 Shape reduce(const Shape& shape, std::span<const int> axes, bool keepdims) {
   Shape result;
   for (int i = 0; i < shape.ndim(); ++i) {

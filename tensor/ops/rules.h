@@ -27,6 +27,8 @@ inline int wrap_axis(std::int64_t axis, int ndim) { return int(axis < 0 ? axis +
 SmallVector<int, 8> axes(const InferContext& context, const AttrValue& value, int ndim);
 /// The same outside a shape rule.
 SmallVector<int, 8> wrap_axes(const AttrValue& value, int ndim);
+/// What a product or convolution with an epilogue needs besides its own rule: no empty operand, a known `activation`.
+void epilogue(const InferContext& context);
 /// `shape` without `axes` (or with size 1 there).
 Shape reduce(const Shape& shape, std::span<const int> axes, bool keepdims);
 

@@ -171,7 +171,7 @@ Tensors sorted_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const Tensor& data = inputs[0];
   const std::vector<std::int64_t> ids = ids_of(inputs[1].raw(), inputs[1].dtype(), inputs[1].numel());
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0 || (i && ids[i] < ids[i - 1])) call.refuse("segment_ids must be sorted and not negative; element " + std::to_string(i) + " is " + std::to_string(ids[i]));
+    if (ids[i] < 0 || ids[i] == INT64_MAX || (i && ids[i] < ids[i - 1])) call.refuse("segment_ids must be sorted, not negative and below 2^63 - 1; element " + std::to_string(i) + " is " + std::to_string(ids[i]));
   Shape shape = data.shape();
   shape[0] = ids.empty() ? 0 : ids.back() + 1;
   shape = Shape(shape.dims());

@@ -216,6 +216,7 @@ Tensors bincount_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const auto at = [&](std::int64_t i) { return inputs[0].dtype() == int64 ? inputs[0].data<std::int64_t>()[std::size_t(i)] : std::int64_t(inputs[0].data<std::int32_t>()[std::size_t(i)]); };
   for (std::int64_t i = 0; i < inputs[0].numel(); ++i) {
     if (at(i) < 0) call.refuse("values must not be negative; element " + std::to_string(i) + " is " + std::to_string(at(i)));
+    if (at(i) >= most) continue;  // not counted
     length = std::max(length, at(i) + 1);
   }
   length = std::min(length, most);

@@ -22,9 +22,12 @@ IntLists paddings(const OpCall& call, std::span<const std::int64_t> in, std::spa
   return result;
 }
 
-std::int64_t count(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t before, std::int64_t after) {
+std::int64_t count(const OpCall& call, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t before, std::int64_t after) {
   const std::int64_t room = in + before + after - ((kernel - 1) * dilation + 1);
-  return room < 0 ? 0 : room / stride + 1;
+  if (in == 0) return 0;
+  if (room < 0)
+    call.refuse("a window of " + std::to_string((kernel - 1) * dilation + 1) + " is larger than an axis of size " + std::to_string(in) + " with padding " + std::to_string(before) + " and " + std::to_string(after));
+  return room / stride + 1;
 }
 
 }  // namespace lockstep::window

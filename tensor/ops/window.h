@@ -12,8 +12,11 @@ namespace lockstep::window {
 IntLists paddings(const OpCall& call, std::span<const std::int64_t> in, std::span<const std::int64_t> kernel, std::span<const std::int64_t> strides,
                   std::span<const std::int64_t> dilations, const std::string& padding);
 
-/// Windows along an axis, 0 if none fits.
-std::int64_t count(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t before, std::int64_t after);
+/// Numbers of cells (strides, dilations, paddings, kernel sizes) beyond this are refused, so that no sum of them overflows.
+inline constexpr std::int64_t kMost = std::int64_t(1) << 30;
+
+/// Windows along an axis, 0 for an empty one. Throws the op's refusal if the axis, padding included, is smaller than a window.
+std::int64_t count(const OpCall& call, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t before, std::int64_t after);
 
 /// A convolution over up to three spatial axes (the missing ones have size 1), channels last.
 struct Convolution {

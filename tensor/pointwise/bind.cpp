@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kMostOperands = 3;
 constexpr std::int64_t kGrain = 32 * 1024;
-constexpr std::int64_t kTile = 1024;  // elements of an expanded operand
+constexpr std::int64_t kTile = 1024, kTileBytes = 16 * 1024;  // elements of an expanded operand, and its bytes, at most
 
 struct Plan {
   PointwiseFn run;
@@ -22,6 +22,7 @@ struct Plan {
   std::int64_t numel;
   std::int64_t inner;  // length of the run
   std::int64_t outer_steps;
+  std::int64_t tile;  // elements of an expanded operand
   int operands;
   int outer_ndim;
   std::array<std::int64_t, kMostOperands> itemsize;
@@ -71,7 +72,7 @@ void run_inner(const Plan& plan, Inputs in, Outputs out, std::int64_t step, std:
     rest /= plan.outer[std::size_t(axis)];
     for (int i = 0; i < plan.operands; ++i) offset[std::size_t(i)] += at * plan.stride[std::size_t(axis)][std::size_t(i)];
   }
-  alignas(64) std::byte tiles[2][kTile * 16];
+  alignas(64) std::byte tiles[2][kTileBytes];
   const void* at[kMostOperands];
   bool any_fixed = false;
   int tile = 0;
@@ -79,7 +80,7 @@ void run_inner(const Plan& plan, Inputs in, Outputs out, std::int64_t step, std:
     const auto k = std::size_t(i);
     const std::byte* base = static_cast<const std::byte*>(in[i]) + offset[k] * plan.itemsize[k];
     if (plan.fixed[k]) {
-      expand(tiles[tile], base, plan.itemsize[k], std::min(kTile, end - begin));
+      expand(tiles[tile], base, plan.itemsize[k], std::min(plan.tile, end - begin));
       at[i] = tiles[tile++];
       any_fixed = true;
     } else {
@@ -92,7 +93,7 @@ void run_inner(const Plan& plan, Inputs in, Outputs out, std::int64_t step, std:
     return;
   }
   for (std::int64_t done = begin; done < end;) {
-    const std::int64_t count = std::min(kTile, end - done);
+    const std::int64_t count = std::min(plan.tile, end - done);
     plan.run(at, result, count, plan.params.data());
     for (int i = 0; i < plan.operands; ++i)
       if (!plan.fixed[std::size_t(i)]) at[i] = static_cast<const std::byte*>(at[i]) + count * plan.itemsize[std::size_t(i)];
@@ -198,6 +199,7 @@ BoundKernel bind_pointwise(const BindContext& context) {
   }
   Plan plan = plan_broadcast(context);
   sizes(plan);
+  plan.tile = std::min(kTile, kTileBytes / *std::max_element(plan.itemsize.begin(), plan.itemsize.end()));
   static_assert(sizeof(Plan) <= BoundKernel::kInline);
   return [plan](Inputs in, Outputs out) { run_plan(plan, in, out); };
 }

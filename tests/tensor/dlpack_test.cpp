@@ -199,8 +199,7 @@ TEST(DLPack, TakesAProducerWithoutADeleter) {
 TEST(DLPack, RefusesToExportStringsAndValuesOfATrace) {
   EXPECT_THROW(to_dlpack(constant({"a"})), TypeError);
   EXPECT_THROW(to_dlpack(Tensor()), FailedPreconditionError);
-  int trace = 0;
-  EXPECT_THROW(to_dlpack(Tensor::symbolic({float32, {2}}, {&trace, 0})), FailedPreconditionError);
+  EXPECT_THROW(to_dlpack(Tensor::symbolic({float32, {2}}, {.trace = 1, .value = 0})), FailedPreconditionError);
 }
 
 }  // namespace

@@ -100,9 +100,8 @@ TEST(Npy, ReadsAnyNonzeroByteAsTrue) {
 TEST(Npy, RefusesToWriteWhatNumPyCannotHold) {
   EXPECT_THROW(to_npy(full({2}, 1, bfloat16)), TypeError);
   EXPECT_THROW(to_npy(constant({"a", "b"})), TypeError);
-  int trace = 0;
   EXPECT_THROW(to_npy(Tensor()), FailedPreconditionError);
-  EXPECT_THROW(to_npy(Tensor::symbolic({float32, {2}}, {&trace, 0})), FailedPreconditionError);
+  EXPECT_THROW(to_npy(Tensor::symbolic({float32, {2}}, {.trace = 1, .value = 0})), FailedPreconditionError);
 }
 
 TEST(Npy, RefusesDtypesThatLockstepLacksByName) {

@@ -3,6 +3,7 @@
 
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/function.h>
+#include <lockstep/autodiff/gradient_check.h>
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>

@@ -231,6 +231,8 @@ struct Sample {
   };
   std::vector<Operand> inputs = {};
   AttrList attrs = {};
+  /// Brings the drawn operands into the op's domain, by ops: symmetric, positive definite, sorted. Gradients are taken through it.
+  Tensors (*prepare)(std::span<const Tensor> drawn) = nullptr;
 };
 
 /// The op's form in ONNX: the operator's name, or why it has none.
@@ -292,6 +294,8 @@ struct OpDef {
   /// The shape rule: appends the outputs' specs, throws for operands the op refuses. Runs after the dtype rule.
   void (*infer)(InferContext&) = nullptr;
   GradRule gradient = {};
+  /// Why the gradient of the gradient is not the second derivative, empty where it is.
+  std::string_view first_order_only = {};
   Fusion fusion = Fusion::opaque;
   Effect effect = Effect::none;
   Precision precision = Precision::follow;

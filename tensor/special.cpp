@@ -24,7 +24,7 @@ double erfinv(double y) {
   }
   x *= y;
   for (int step = 0; step < 3; ++step) {
-    const double error = std::fabs(y) > 0.5 ? std::copysign((1 - std::fabs(y)) - std::erfc(std::fabs(x)), y) * -1 : std::erf(x) - y;
+    const double error = std::fabs(y) > 0.5 ? std::copysign((1 - std::fabs(y)) - std::erfc(std::fabs(x)), y) : std::erf(x) - y;
     x -= error / (2 / std::sqrt(std::numbers::pi) * std::exp(-x * x));
   }
   return x;

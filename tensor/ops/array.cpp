@@ -696,6 +696,7 @@ std::vector<OpDef> array_rows() {
   rows.push_back(with_kernel(base("tile", "the tensor repeated `multiples` times along each axis", tile_infer, tile_gradient, onnx("Tile"), {ints("multiples")}, {.inputs = {x}, .attrs = {{"multiples", Ints{2, 2}}}}), tile_cpu));
   rows.push_back(with_kernel(base("repeat", "each element along `axis` repeated; no axis flattens first", repeat_infer, repeat_gradient, no_onnx("exported as Gather"),
       {ints("repeats"), {.name = "axis", .type = AttrType::axis}}, {.inputs = {x}, .attrs = {{"repeats", Ints{1, 0, 2}}, {"axis", std::int64_t(1)}}}), repeat_cpu));
+  rows.back().samples.push_back({.inputs = {x}, .attrs = {{"repeats", Ints{2}}}});
   rows.push_back(with_kernel(base("broadcast_to", "the tensor broadcast to a shape", broadcast_to_infer, broadcast_gradient, onnx("Expand"), {ints("shape")}, {.inputs = {{.shape = {3}}}, .attrs = {{"shape", Ints{2, 3}}}}), broadcast_cpu));
   rows.push_back(with_kernel(taking(base("broadcast_like", "operand 0 broadcast to the shape of operand 1", broadcast_like_infer, broadcast_gradient, no_onnx("exported as Expand"), {}, {.inputs = {{.shape = {3}}, x}}), 2, 2), broadcast_cpu));
   rows.back().dtypes = {{{kAny, 0}, {kAny, 1}}};
@@ -708,8 +709,9 @@ std::vector<OpDef> array_rows() {
   rows.push_back(with_kernel(base("unstack", "one output for each position along an axis", unstack_infer, unstack_gradient, no_onnx("exported as Split and Squeeze"), {axis_attr(0)}, {.inputs = {x}}), unstack_cpu));
   rows.push_back(with_kernel(base("split", "parts along an axis: so many equal ones, or of these sizes (one may be -1)", split_infer, split_gradient, onnx("Split"),
       {ints("num_or_size_splits"), axis_attr(0)}, {.inputs = {x}, .attrs = {{"num_or_size_splits", Ints{1, 2}}, {"axis", std::int64_t(1)}}}), split_cpu));
+  rows.back().samples.push_back({.inputs = {x}, .attrs = {{"num_or_size_splits", std::int64_t(2)}}});
   rows.push_back(with_kernel(base("pad", "a border of a constant, or of the mirrored inside (reflect: without the edge; symmetric: with it)", pad_infer, pad_gradient, onnx("Pad"),
-      {{.name = "paddings", .type = AttrType::int_lists, .required = true}, {.name = "mode", .type = AttrType::string, .fallback = std::string("constant")}, {.name = "constant_value", .type = AttrType::number, .fallback = 0.0}},
+      {{.name = "paddings", .type = AttrType::int_lists, .required = true, .doc = "cells before and after each axis"}, {.name = "mode", .type = AttrType::string, .fallback = std::string("constant")}, {.name = "constant_value", .type = AttrType::number, .fallback = 0.0}},
       {.inputs = {x}, .attrs = {{"paddings", IntLists{{0, 1}, {2, 0}}}}}), pad_cpu));
   rows.back().dtypes = same(kFixedSize);
   rows.back().samples.push_back({.inputs = {x}, .attrs = {{"paddings", IntLists{{1, 0}, {2, 1}}}, {"mode", std::string("reflect")}}});

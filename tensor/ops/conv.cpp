@@ -430,7 +430,7 @@ AttrDef integer(std::string_view name, std::int64_t fallback) { return {.name = 
 std::vector<AttrDef> inner_attrs(std::string_view shape = {}) {
   std::vector<AttrDef> attrs;
   if (!shape.empty()) attrs.push_back(required(shape, AttrType::ints));
-  attrs.insert(attrs.end(), {required("strides", AttrType::ints), required("padding", AttrType::int_lists), required("dilations", AttrType::ints), integer("groups", 1)});
+  attrs.insert(attrs.end(), {required("strides", AttrType::ints), {.name = "padding", .type = AttrType::int_lists, .required = true, .doc = "cells before and after each spatial axis"}, required("dilations", AttrType::ints), integer("groups", 1)});
   return attrs;
 }
 
@@ -479,8 +479,10 @@ std::vector<OpDef> conv_rows() {
   user(base("conv1d", "(batch, steps, in) with a kernel (steps, in, out); padding valid, same or causal", {integer("stride", 1), padding_attr(), integer("dilation", 1)}, user_infer<1, false>, composed,
             {{.inputs = {{.shape = {1, 6, 2}}, {.shape = {3, 2, 2}}}, .attrs = {{"padding", std::string("causal")}}}}), user_of<1>);
   user(base("conv2d", "(batch, height, width, in) with a kernel (height, width, in / groups, out); padding valid, same or explicit",
-            {ints("strides", {1, 1}), padding_attr(), ints("dilations", {1, 1}), integer("groups", 1), {.name = "explicit_padding", .type = AttrType::int_lists, .fallback = IntLists{}}}, user_infer<2, false>, composed,
-            {{.inputs = {{.shape = {1, 4, 5, 2}}, {.shape = {3, 2, 2, 3}}}, .attrs = {{"padding", std::string("same")}}}}), user_of<2>);
+            {ints("strides", {1, 1}), padding_attr(), ints("dilations", {1, 1}), integer("groups", 1), {.name = "explicit_padding", .type = AttrType::int_lists, .fallback = IntLists{}, .doc = "cells before and after each spatial axis"}}, user_infer<2, false>, composed,
+            {{.inputs = {{.shape = {1, 4, 5, 2}}, {.shape = {3, 2, 2, 3}}}, .attrs = {{"padding", std::string("same")}}},
+             {.inputs = {{.shape = {1, 5, 5, 2}}, {.shape = {2, 2, 1, 2}}}, .attrs = {{"strides", Ints{1, 2}}, {"groups", std::int64_t(2)}, {"padding", std::string("explicit")}, {"explicit_padding", IntLists{{1, 0}, {0, 2}}}}},
+             {.inputs = {{.shape = {1, 5, 4, 1}}, {.shape = {2, 2, 1, 2}}}, .attrs = {{"dilations", Ints{2, 1}}}}}), user_of<2>);
   user(base("conv3d", "(batch, depth, height, width, in) with a kernel (depth, height, width, in, out)", {ints("strides", {1, 1, 1}), padding_attr()}, user_infer<3, false>, composed,
             {{.inputs = {{.shape = {1, 3, 4, 3, 2}}, {.shape = {2, 2, 2, 2, 2}}}}}), user_of<3>);
   user(base("depthwise_conv2d", "each channel by its own kernels (height, width, in, multiplier)", {ints("strides", {1, 1}), padding_attr(), ints("dilations", {1, 1})}, user_infer<2, true>, composed,

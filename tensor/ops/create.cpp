@@ -265,8 +265,9 @@ std::vector<OpDef> create_rows() {
       range_infer, range_cpu, onnx("Range"), {{"start", std::int64_t(2)}, {"limit", std::int64_t(9)}, {"delta", std::int64_t(3)}}));
   rows.push_back(source("linspace", "num numbers from start to stop, both included", {required("start", AttrType::number), required("stop", AttrType::number), required("num", AttrType::integer), dtype_attr(float32)},
       linspace_infer, linspace_cpu, no_onnx("exported as a constant"), {{"start", 0.0}, {"stop", 1.0}, {"num", std::int64_t(5)}}));
-  rows.push_back(source("eye", "ones on the diagonal of each matrix", {required("num_rows", AttrType::integer), {.name = "num_columns", .type = AttrType::any}, {.name = "batch_shape", .type = AttrType::ints, .fallback = Ints{}}, dtype_attr(float32)},
+  rows.push_back(source("eye", "ones on the diagonal of each matrix", {required("num_rows", AttrType::integer), {.name = "num_columns", .type = AttrType::any, .doc = "none: as many as rows"}, {.name = "batch_shape", .type = AttrType::ints, .fallback = Ints{}}, dtype_attr(float32)},
       eye_infer, eye_cpu, no_onnx("exported as a constant"), {{"num_rows", std::int64_t(3)}}));
+  rows.back().samples.push_back({.attrs = {{"num_rows", std::int64_t(2)}, {"num_columns", std::int64_t(3)}, {"batch_shape", Ints{2}}}});
   rows.push_back(source("fill", "one value everywhere", {required("shape", AttrType::ints), required("value", AttrType::number), dtype_attr(float32)},
       fill_infer, fill_cpu, onnx("ConstantOfShape"), {{"shape", Ints{2, 3}}, {"value", 1.5}}));
   rows.push_back(unary("zeros_like", "zeros of the operand's shape and dtype", {}, rules::like_first, like_cpu<0>, not_differentiable("it does not depend on the values"), no_onnx("exported as ConstantOfShape"), {.inputs = {square}}));
@@ -284,6 +285,7 @@ std::vector<OpDef> create_rows() {
        {.name = "axis", .type = AttrType::integer, .fallback = std::int64_t(-1)}, dtype_attr(float32)}, one_hot_infer, one_hot_cpu, not_differentiable("its operand is an index"), onnx("OneHot"),
       {.inputs = {{.dtype = int32, .shape = {2, 3}, .low = -1, .high = 5}}, .attrs = {{"depth", std::int64_t(4)}}}));
   rows.back().dtypes = same(kInts);
+  rows.back().samples.push_back({.inputs = {{.dtype = int32, .shape = {2, 3}, .low = -1, .high = 5}}, .attrs = {{"depth", std::int64_t(4)}, {"axis", std::int64_t(1)}, {"on_value", 2.5}, {"dtype", float64}}});
   // clang-format on
   return rows;
 }

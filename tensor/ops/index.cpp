@@ -609,20 +609,21 @@ std::vector<OpDef> index_rows() {
   const DTypeRule params_indices{{{kAny, 0}, {kIndexInts, 1}}}, indices_updates{{{kIndexInts, 0}, {kNumeric, 1}}}, indices_updates_params{{{kIndexInts, 0}, {kNumeric, 1}, {kNumeric, 1}}};
   const DTypeRule scatter_dtypes{{{kNumeric, 0}, {kIndexInts, 1}, {kNumeric, 0}}};
   const IndexList spec{slice({}, {}, -2), 1};
+  const AttrDef spec_attr{.name = "spec", .type = AttrType::index, .required = true, .doc = "one entry per axis"};
   std::vector<OpDef> rows;
   // clang-format off
   rows.push_back(base("slice", "size[i] elements from begin[i] on along each axis; size -1: all that are left", 1, same(kAny), {required("begin", AttrType::ints), required("size", AttrType::ints)},
       slice_infer, slice_cpu, slice_gradient, onnx("Slice"), {{.inputs = {x}, .attrs = {{"begin", Ints{1, 0}}, {"size", Ints{2, -1}}}}}));
-  rows.push_back(base("strided_slice", "NumPy's basic indexing: integers, slices with steps, ellipsis, newaxis", 1, same(kAny), {required("spec", AttrType::index)},
+  rows.push_back(base("strided_slice", "NumPy's basic indexing: integers, slices with steps, ellipsis, newaxis", 1, same(kAny), {spec_attr},
       strided_infer, strided_cpu, strided_gradient, no_onnx("exported as Slice, Squeeze and Unsqueeze"), {{.inputs = {x}, .attrs = {{"spec", spec}}}}));
-  rows.push_back(base("tensor_strided_slice_update", "operand 0 with the part that spec names replaced by operand 1 (broadcast)", 2, same(kAny), {required("spec", AttrType::index)},
+  rows.push_back(base("tensor_strided_slice_update", "operand 0 with the part that spec names replaced by operand 1 (broadcast)", 2, same(kAny), {spec_attr},
       update_infer, update_cpu, update_gradient, no_onnx("exported as ScatterND"), {{.inputs = {x, {.shape = {2}}}, .attrs = {{"spec", spec}}}, {.inputs = {x, {.shape = {}}}, .attrs = {{"spec", spec}}}}));
   rows.push_back(base("gather", "the rows of operand 0 along an axis that the indices name", 2, params_indices, {integer("axis", 0), integer("batch_dims", 0)},
       gather_infer, gather_cpu, gather_gradient, onnx("Gather"), {{.inputs = {x, ids({2, 2}, 4)}}, {.inputs = {x, ids({5}, 3)}, .attrs = {{"axis", std::int64_t(1)}}}, {.inputs = {x, ids({4, 2}, 3)}, .attrs = {{"axis", std::int64_t(1)}, {"batch_dims", std::int64_t(1)}}}}));
   rows.push_back(base("gather_gradient", "operand 1 added to zeros of the shape of operand 2 where gather by operand 0 would read", 3, indices_updates_params, {integer("axis", 0), integer("batch_dims", 0)},
       gather_gradient_infer, gather_gradient_cpu, gather_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5}, 3), {.shape = {4, 5}}, x}, .attrs = {{"axis", std::int64_t(1)}}}}));
   rows.push_back(base("gather_nd", "the elements or slices that index tuples (last axis of the indices) name", 2, params_indices, {integer("batch_dims", 0)},
-      gather_nd_infer, gather_nd_cpu, gather_nd_gradient, onnx("GatherND"), {{.inputs = {x, ids({2, 1}, 4)}}, {.inputs = {x, ids({5, 2}, 3)}}}));
+      gather_nd_infer, gather_nd_cpu, gather_nd_gradient, onnx("GatherND"), {{.inputs = {x, ids({2, 1}, 4)}}, {.inputs = {x, ids({5, 2}, 3)}}, {.inputs = {x, ids({4, 1}, 3)}, .attrs = {{"batch_dims", std::int64_t(1)}}}}));
   rows.push_back(base("gather_nd_gradient", "operand 1 added to zeros of the shape of operand 2 where gather_nd by operand 0 would read", 3, indices_updates_params, {integer("batch_dims", 0)},
       gather_nd_gradient_infer, gather_nd_gradient_cpu, gather_nd_gradient_gradient, no_onnx("used in training only"), {{.inputs = {ids({5, 2}, 3), {.shape = {5}}, x}}}));
   rows.push_back(base("embedding_lookup", "the rows of the table that the ids name", 2, params_indices, {},
@@ -648,7 +649,7 @@ std::vector<OpDef> index_rows() {
   rows.back().dtypes = {{{kAny, 0}, {kIndexInts, 1}, {kAny, 0}}};
   rows.push_back(base("where_index", "int64 (n, ndim): where the elements are true, in row-major order", 1, same(kBool), {}, where_index_infer, nullptr, not_differentiable("its result is an index"), onnx("NonZero"), {{.inputs = {{.dtype = boolean, .shape = {2, 3}, .low = 0}}}}));
   rows.back().cpu_dynamic = where_index_cpu;
-  rows.push_back(base("boolean_mask", "the parts of operand 0 where the mask is true, from an axis on", 2, {{{kAny, 0}, {kBool, 1}}}, {integer("axis", 0)}, boolean_mask_infer, nullptr, {}, onnx("Compress"), {{.inputs = {x, {.dtype = boolean, .shape = {4}, .low = 0}}}}));
+  rows.push_back(base("boolean_mask", "the parts of operand 0 where the mask is true, from an axis on", 2, {{{kAny, 0}, {kBool, 1}}}, {integer("axis", 0)}, boolean_mask_infer, nullptr, {}, onnx("Compress"), {{.inputs = {x, {.dtype = boolean, .shape = {4}, .low = 0}}}, {.inputs = {x, {.dtype = boolean, .shape = {3}, .low = 0}}, .attrs = {{"axis", std::int64_t(1)}}}}));
   rows.back().compose = boolean_mask_of;
   rows.push_back(base("dynamic_stitch", "data tensors merged by their index tensors (indices first): result[indices[i][k]] = data[i][k], later ones win", 2, {{{kAny, -1}}}, {}, stitch_infer, nullptr, stitch_gradient, no_onnx("ONNX has no such operator"), {{.inputs = {ids({1}, 1), {.shape = {1, 3}}}}}));
   rows.back().max_inputs = -1;

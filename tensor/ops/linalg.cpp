@@ -275,12 +275,28 @@ BoundKernel svd_cpu(const BindContext& context) {
     }
   };
 }
+/// J. Townsend, "Differentiating the singular value decomposition" (2016); as there, singular values must differ for the gradient of
+/// the vectors to exist, and where two are equal their share is left out.
 Gradients svd_gradient(G context) {
-  if (context.output_count() == 3 && (context.has_upstream(1) || context.has_upstream(2)))
-    throw UnimplementedError("singular vectors have no gradient here; take it through the singular values", "svd");
   static const OpDef& op = find_op("svd");
-  const Tensors parts = apply_all(op, {context.input(0)}, {{"compute_uv", true}});
-  return {matmul(parts[1] * expand_dims(context.upstream(0), -2), parts[2], false, true)};
+  const bool given = context.output_count() == 3, vectors = given && (context.has_upstream(1) || context.has_upstream(2));
+  const Tensors parts = given ? Tensors{context.output(0), context.output(1), context.output(2)} : apply_all(op, {context.input(0)}, {{"compute_uv", true}});
+  const Tensor &s = parts[0], &u = parts[1], &v = parts[2];
+  const Tensor row = expand_dims(s, -2), column = expand_dims(s, -1);
+  if (!vectors) return {matmul(u * expand_dims(context.upstream(0), -2), v, false, true)};
+  const Tensor up_u = context.upstream(1), up_v = context.upstream(2);
+  const Tensor gap = square(row) - square(column), inverse = divide_no_nan(ones_like(gap), gap);
+  const auto turned = [&](const Tensor& basis, const Tensor& up) {
+    const Tensor inner = matmul(basis, up, true, false);
+    return inverse * (inner - transposed(inner));
+  };
+  // What leaves the space of the columns of `basis`; nothing where they span all.
+  const auto outside = [&](const Tensor& basis, const Tensor& up) {
+    const Tensor scaled = divide_no_nan(up, row);
+    return scaled - matmul(basis, matmul(basis, scaled, true, false));
+  };
+  const Tensor middle = diag(context.upstream(0)) + turned(u, up_u) * row + turned(v, up_v) * column;
+  return {matmul(matmul(u, middle), v, false, true) + matmul(outside(u, up_u), v, false, true) + matmul(u, outside(v, up_v), false, true)};
 }
 
 // ---- symmetric eigenproblem
@@ -321,6 +337,13 @@ OpDef base(std::string_view name, std::string_view doc, int inputs, std::vector<
   return {.name = name, .doc = doc, .family = "linalg", .min_inputs = inputs, .max_inputs = inputs, .attrs = std::move(attrs), .dtypes = same(dtypes(float32, float64)), .infer = infer, .gradient = gradient,
           .precision = Precision::keep_high, .onnx = form, .samples = std::move(samples), .cpu = cpu};
 }
+Tensors symmetric(std::span<const Tensor> drawn) { return {drawn[0] + transposed(drawn[0])}; }
+Tensors invertible_first(std::span<const Tensor> drawn) {
+  Tensors operands(drawn.begin(), drawn.end());
+  operands[0] = drawn[0] + identity_like(drawn[0]) * 5;
+  return operands;
+}
+Tensors positive_definite(std::span<const Tensor> drawn) { return {matmul(drawn[0], drawn[0], false, true) + identity_like(drawn[0])}; }
 AttrDef flag(std::string_view name, bool fallback = false) { return {.name = name, .type = AttrType::boolean, .fallback = fallback}; }
 
 }  // namespace
@@ -341,18 +364,18 @@ std::vector<OpDef> linalg_rows() {
   const auto none = no_onnx("ONNX has no such operator");
   const Sample::Operand square{.shape = {2, 3, 3}}, wide{.shape = {2, 3, 2}};
   std::vector<OpDef> rows;
-  rows.push_back(base("cholesky", "the lower triangular L with L L^T = x, for symmetric positive definite x (its lower triangle is read)", 1, {}, square_infer, cholesky_cpu, cholesky_gradient, none, {}));
+  rows.push_back(base("cholesky", "the lower triangular L with L L^T = x, for symmetric positive definite x (its lower triangle is read)", 1, {}, square_infer, cholesky_cpu, cholesky_gradient, none, {{.inputs = {square}, .prepare = positive_definite}}));
   rows.push_back(base("det", "the determinant", 1, {}, per_matrix_infer, det_cpu, det_gradient, onnx("Det"), {{.inputs = {square}}}));
-  rows.push_back(base("inv", "the inverse (of the transpose if adjoint); singular matrices are refused", 1, {flag("adjoint")}, square_infer, inv_cpu, inv_gradient, none, {{.inputs = {square}}, {.inputs = {square}, .attrs = {{"adjoint", true}}}}));
-  rows.push_back(base("solve", "X with A X = B (A^T X = B if adjoint); singular matrices are refused", 2, {flag("adjoint")}, solve_infer, solve_cpu, solve_gradient, none, {{.inputs = {square, wide}}, {.inputs = {square, wide}, .attrs = {{"adjoint", true}}}}));
+  rows.push_back(base("inv", "the inverse (of the transpose if adjoint); singular matrices are refused", 1, {flag("adjoint")}, square_infer, inv_cpu, inv_gradient, none, {{.inputs = {square}, .prepare = invertible_first}, {.inputs = {square}, .attrs = {{"adjoint", true}}, .prepare = invertible_first}}));
+  rows.push_back(base("solve", "X with A X = B (A^T X = B if adjoint); singular matrices are refused", 2, {flag("adjoint")}, solve_infer, solve_cpu, solve_gradient, none, {{.inputs = {square, wide}, .prepare = invertible_first}, {.inputs = {square, wide}, .attrs = {{"adjoint", true}}, .prepare = invertible_first}}));
   const Sample::Operand triangle{.shape = {2, 3, 3}, .low = 0.5, .high = 2};
   rows.push_back(base("triangular_solve", "X with A X = B for triangular A; the other triangle is not read", 2, {flag("lower", true), flag("adjoint")}, solve_infer, triangular_cpu, triangular_gradient, none,
                       {{.inputs = {triangle, wide}}, {.inputs = {triangle, wide}, .attrs = {{"lower", false}, {"adjoint", true}}}}));
-  rows.push_back(base("slogdet", "the sign of the determinant and the logarithm of its absolute value", 1, {}, slogdet_infer, slogdet_cpu, slogdet_gradient, none, {{.inputs = {square}}}));
+  rows.push_back(base("slogdet", "the sign of the determinant and the logarithm of its absolute value", 1, {}, slogdet_infer, slogdet_cpu, slogdet_gradient, none, {{.inputs = {square}, .prepare = invertible_first}}));
   rows.push_back(base("qr", "Q with orthonormal columns and upper triangular R, Q R = x", 1, {flag("full_matrices")}, qr_infer, qr_cpu, qr_gradient, none, {{.inputs = {{.shape = {2, 4, 3}}}}}));
-  rows.push_back(base("svd", "the singular values, descending; with compute_uv also U and V", 1, {flag("compute_uv")}, svd_infer, svd_cpu, svd_gradient, none, {{.inputs = {{.shape = {4, 3}}}}}));
-  rows.push_back(base("eigh", "eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices; the lower triangle is read", 1, {}, eigh_infer, eigh_cpu, eigh_gradient, none, {}));
-  rows.push_back(base("eigvalsh", "the eigenvalues of symmetric matrices, ascending", 1, {}, [](InferContext& c) { eigh_infer(c); c.outputs.pop_back(); }, nullptr, {}, none, {{.inputs = {square}}}));
+  rows.push_back(base("svd", "the singular values, descending; with compute_uv also U and V", 1, {flag("compute_uv")}, svd_infer, svd_cpu, svd_gradient, none, {{.inputs = {{.shape = {4, 3}}}}, {.inputs = {{.shape = {2, 4, 3}}}, .attrs = {{"compute_uv", true}}}, {.inputs = {{.shape = {2, 3}}}, .attrs = {{"compute_uv", true}}}}));
+  rows.push_back(base("eigh", "eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices; the lower triangle is read", 1, {}, eigh_infer, eigh_cpu, eigh_gradient, none, {{.inputs = {square}, .prepare = symmetric}}));
+  rows.push_back(base("eigvalsh", "the eigenvalues of symmetric matrices, ascending", 1, {}, [](InferContext& c) { eigh_infer(c); c.outputs.pop_back(); }, nullptr, {}, none, {{.inputs = {square}, .prepare = symmetric}}));
   rows.back().compose = [](const OpCall&, std::span<const Tensor> in) -> Tensors { return {eigh(in[0]).first}; };
   return rows;
 }

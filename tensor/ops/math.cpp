@@ -230,7 +230,7 @@ std::vector<OpDef> math_rows() {
   const auto add = [&](Unary op) { rows.push_back(row(std::move(op))); };
   // clang-format off
   add({"neg", "-x", kSignedReal | kComplex, floats_or_loop<Kernel::neg, Neg>, rule<[](G, T up, T, T) { return -up; }>, onnx("Neg"), -2, 2, {}, {}, {"negative"}});
-  add({"abs", "|x|", kSignedReal, floats_or_loop<Kernel::abs, Abs>, rule<[](G, T up, T x, T) { return up * sign(x); }>, onnx("Abs"), 0.3, 2});
+  add({"abs", "|x|", kSignedReal, floats_or_loop<Kernel::abs, Abs>, rule<[](G, T up, T x, T) { return up * sign(x); }>, onnx("Abs")});
   add({"sign", "-1, 0 or 1; NaN stays NaN", kSignedReal, floats_or_loop<Kernel::sign, Sign>, not_differentiable("its derivative is zero everywhere but at the jump"), onnx("Sign")});
   add({"square", "x * x", kReal | kComplex, floats_or_loop<Kernel::square, Square>, rule<[](G, T up, T x, T) { return up * ((is_complex(x.dtype()) ? conj(x) : x) * 2); }>, no_onnx_form});
   add({"conj", "the complex conjugate; x itself where it is real", kFloats | kComplex, loop<Conj>, rule<[](G, T up, T, T) { return conj(up); }>, no_onnx_form});
@@ -255,10 +255,10 @@ std::vector<OpDef> math_rows() {
   add({"atanh", "the inverse of tanh", kFloats, loop<Atanh>, rule<[](G, T up, T x, T) { return up / (1 - x * x); }>, onnx("Atanh"), -0.8, 0.8});
   add({"sigmoid", "1 / (1 + e^-x)", kFloats, floats<Kernel::sigmoid>, rule<[](G, T up, T, T y) { return up * y * (1 - y); }>, onnx("Sigmoid")});
   add({"softplus", "log(1 + e^x), finite for large x", kFloats, floats<Kernel::softplus>, rule<[](G, T up, T x, T) { return up * sigmoid(x); }>, onnx("Softplus")});
-  add({"softsign", "x / (1 + |x|)", kFloats, floats<Kernel::softsign>, rule<[](G, T up, T x, T) { return up / square(abs(x) + 1); }>, onnx("Softsign"), 0.2, 2});
-  add({"relu", "max(x, 0); the gradient at 0 is 0", kFloats, floats<Kernel::relu>, rule<[](G, T up, T, T y) { return masked(y > 0, up); }>, onnx("Relu"), 0.2, 2});
-  add({"relu6", "min(max(x, 0), 6)", kFloats, floats<Kernel::relu6>, rule<[](G, T up, T, T y) { return masked(within(y, 0, 6), up); }>, onnx("Clip"), 0.2, 5});
-  add({"selu", "1.0507 x above 0, 1.7581 (e^x - 1) below", kFloats, floats<Kernel::selu>, rule<[](G, T up, T, T y) { return up * where(y < 0, y + kSeluScale * kSeluAlpha, full({}, kSeluScale, y.dtype())); }>, onnx("Selu"), -2, -0.2});
+  add({"softsign", "x / (1 + |x|)", kFloats, floats<Kernel::softsign>, rule<[](G, T up, T x, T) { return up / square(abs(x) + 1); }>, onnx("Softsign")});
+  add({"relu", "max(x, 0); the gradient at 0 is 0", kFloats, floats<Kernel::relu>, rule<[](G, T up, T, T y) { return masked(y > 0, up); }>, onnx("Relu")});
+  add({"relu6", "min(max(x, 0), 6)", kFloats, floats<Kernel::relu6>, rule<[](G, T up, T, T y) { return masked(within(y, 0, 6), up); }>, onnx("Clip"), -4, 10});
+  add({"selu", "1.0507 x above 0, 1.7581 (e^x - 1) below", kFloats, floats<Kernel::selu>, rule<[](G, T up, T, T y) { return up * where(y < 0, y + kSeluScale * kSeluAlpha, full({}, kSeluScale, y.dtype())); }>, onnx("Selu")});
   add({"erf", "the error function", kFloats, erf_run, rule<[](G, T up, T x, T) { return up * exp(-(x * x)) * (2 * std::numbers::inv_sqrtpi); }>, onnx("Erf")});
   add({"erfc", "1 - erf(x), exact for large x", kFloats, loop<Erfc>, rule<[](G, T up, T x, T) { return up * exp(-(x * x)) * (-2 * std::numbers::inv_sqrtpi); }>, no_onnx_form});
   add({"erfinv", "the inverse of erf on [-1, 1]", kFloats, loop<Erfinv>, rule<[](G, T up, T, T y) { return up * exp(y * y) * (0.5 / std::numbers::inv_sqrtpi); }>, no_onnx_form, -0.8, 0.8});
@@ -271,17 +271,17 @@ std::vector<OpDef> math_rows() {
   add({"round", "the nearest whole number, halves to even", kFloats, floats<Kernel::round>, not_differentiable("its derivative is zero everywhere but at the steps"), onnx("Round")});
   add({"log_sigmoid", "log(sigmoid(x)), finite for large -x", kFloats, floats<Kernel::log_sigmoid>, rule<[](G, T up, T x, T) { return up * sigmoid(-x); }>, no_onnx_form});
   add({"mish", "x tanh(softplus(x))", kFloats, floats<Kernel::mish>, rule<mish_gradient>, onnx("Mish")});
-  add({"hard_sigmoid", "relu6(x + 3) / 6", kFloats, floats<Kernel::hard_sigmoid>, rule<[](G, T up, T x, T) { return masked(within(x, -3, 3), up * (1.0 / 6)); }>, onnx("HardSigmoid")});
-  add({"hard_silu", "x relu6(x + 3) / 6", kFloats, floats<Kernel::hard_silu>, rule<[](G, T up, T x, T) { return up * (hard_sigmoid(x) + masked(within(x, -3, 3), x * (1.0 / 6))); }>, onnx("HardSwish"), -2, 2, {}, {}, {"hard_swish"}});
-  add({"leaky_relu", "x above 0, alpha x below; alpha is rounded to float32, as in TensorFlow", kFloats, floats<Kernel::leaky_relu>, rule<[](G c, T up, T x, T) { return where(x > 0, up, up * double(float(c.number("alpha")))); }>, onnx("LeakyRelu"), -2, -0.2, {number_attr("alpha", 0.2)}});
-  add({"elu", "x above 0, alpha (e^x - 1) below", kFloats, floats<Kernel::elu>, rule<[](G c, T up, T x, T y) { return where(x < 0, up * (y + c.number("alpha")), up); }>, onnx("Elu"), -2, -0.2, {number_attr("alpha", 1.0)}});
+  add({"hard_sigmoid", "relu6(x + 3) / 6", kFloats, floats<Kernel::hard_sigmoid>, rule<[](G, T up, T x, T) { return masked(within(x, -3, 3), up * (1.0 / 6)); }>, onnx("HardSigmoid"), -6, 6});
+  add({"hard_silu", "x relu6(x + 3) / 6", kFloats, floats<Kernel::hard_silu>, rule<[](G, T up, T x, T) { return up * (hard_sigmoid(x) + masked(within(x, -3, 3), x * (1.0 / 6))); }>, onnx("HardSwish"), -6, 6, {}, {}, {"hard_swish"}});
+  add({"leaky_relu", "x above 0, alpha x below; alpha is rounded to float32, as in TensorFlow", kFloats, floats<Kernel::leaky_relu>, rule<[](G c, T up, T x, T) { return where(x > 0, up, up * double(float(c.number("alpha")))); }>, onnx("LeakyRelu"), -2, 2, {number_attr("alpha", 0.2)}});
+  add({"elu", "x above 0, alpha (e^x - 1) below", kFloats, floats<Kernel::elu>, rule<[](G c, T up, T x, T y) { return where(x < 0, up * (y + c.number("alpha")), up); }>, onnx("Elu"), -2, 2, {number_attr("alpha", 1.0)}});
   add({"gelu", "x P(X <= x) for a standard normal X, or its tanh approximation", kFloats, gelu_run, rule<gelu_gradient>, onnx("Gelu"), -2, 2, {{.name = "approximate", .type = AttrType::boolean, .fallback = false}}});
   rows.back().samples.push_back({.inputs = {{.shape = {2, 3}}}, .attrs = {{"approximate", true}}});
   add({"silu", "x sigmoid(beta x)", kFloats, floats<Kernel::silu>, rule<silu_gradient>, no_onnx_form, -2, 2, {number_attr("beta", 1.0)}, {}, {"swish"}});
   add({"clip_by_value", "min where x < min, max where x > max, else x", kReal, floats_or_loop<Kernel::clip, Clip>,
-       rule<[](G c, T up, T x, T) { return where(logical_or(x < c.scalar("min"), x > c.scalar("max")), zero(up), up); }>, onnx("Clip"), -0.9, 0.9,
+       rule<[](G c, T up, T x, T) { return where(logical_or(x < c.scalar("min"), x > c.scalar("max")), zero(up), up); }>, onnx("Clip"), -2, 2,
        {{.name = "min", .type = AttrType::number, .required = true}, {.name = "max", .type = AttrType::number, .required = true}},
-       {{"min", -1.0}, {"max", 1.0}}});
+       {{"min", -0.7}, {"max", 0.6}}});
   // clang-format on
   const std::tuple<const char*, const char*, PointwiseFn (*)(Types, DType), const char*> tests[] = {
       {"is_nan", "is the element NaN?", loop<IsNan>, "IsNaN"}, {"is_inf", "is the element infinite?", loop<IsInf>, "IsInf"},
@@ -295,6 +295,8 @@ std::vector<OpDef> math_rows() {
   add({"cast", "to another dtype: floats truncate to integers, != 0 gives true, integers wrap", kFixedSize, cast_runs, cast_gradient, onnx("Cast"), -2, 2,
        {{.name = "dtype", .type = AttrType::dtype, .required = true}}, {{"dtype", float64}}});
   rows.back().infer = cast_infer;
+  rows.back().samples.push_back({.inputs = {{.shape = {2, 3}}}, .attrs = {{"dtype", int32}}});
+  rows.back().samples.push_back({.inputs = {{.dtype = int32, .shape = {2, 3}}}, .attrs = {{"dtype", float64}}});
   rows.push_back(view_row("identity", "the value itself, as a tensor of its own in the graph", rule<[](G, T up, T, T) { return up; }>));
   rows.push_back(view_row("stop_gradient", "the value itself, through which no gradient flows", not_differentiable("that is its purpose")));
   return rows;

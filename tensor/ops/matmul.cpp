@@ -489,7 +489,7 @@ std::vector<OpDef> matmul_rows() {
                        {.inputs = {{.shape = {3, 3}}}, .attrs = {{"equation", std::string("ii->i")}}},
                        {.inputs = {{.shape = {2, 3}}, {.shape = {3}}, {.shape = {2}}}, .attrs = {{"equation", std::string("...j,j,...->...")}}}}));
   rows.back().compose = einsum_of;
-  rows.push_back(base("tensordot", "products summed over axes: the last n with the first n ([[n]]), or named ones ([[..], [..]])", 2, 2, {{.name = "axes", .type = AttrType::int_lists, .required = true}}, tensordot_infer, {}, no_onnx("exported as MatMul"),
+  rows.push_back(base("tensordot", "products summed over axes: the last n with the first n ([[n]]), or named ones ([[..], [..]])", 2, 2, {{.name = "axes", .type = AttrType::int_lists, .required = true, .doc = "[[n]], or the axes of each operand"}}, tensordot_infer, {}, no_onnx("exported as MatMul"),
                       {{.inputs = {{.shape = {2, 3, 4}}, {.shape = {4, 3, 2}}}, .attrs = {{"axes", IntLists{{1, 2}, {1, 0}}}}}}));
   rows.back().compose = tensordot_of;
   return rows;

@@ -97,6 +97,7 @@ std::vector<OpDef> normalization_rows() {
   rows.back().dtypes = same(kNumeric);
   rows.push_back(base("batch_norm", "gamma (x - mean) / sqrt(variance + epsilon) + beta over all axes but the last; training: x, gamma, beta -> y, mean, population variance; inference: x, gamma, beta, mean, variance -> y", 3, 5,
                       {epsilon(1e-3), {.name = "training", .type = AttrType::boolean, .fallback = true}}, batch_norm_infer, batch_norm_of, onnx("BatchNormalization"), {{.inputs = {x, c, c}}, {.inputs = {x, c, c, c, c}, .attrs = {{"training", false}}}}));
+  rows.back().first_order_only = "the variance holds the mean constant, as TensorFlow's does";
   rows.push_back(base("layer_norm", "gamma (x - mean) / sqrt(variance + epsilon) + beta over axes", 3, 3, {last, epsilon(1e-3)}, layer_infer, layer_norm_of, onnx("LayerNormalization"), {{.inputs = {images, line, line}}, {.inputs = {images, plane, plane}, .attrs = {{"axis", Ints{1, 2}}}}}));
   rows.push_back(base("rms_norm", "gamma x / sqrt(mean(x^2) + epsilon) over axes", 2, 2, {last, epsilon(1e-6)}, layer_infer, rms_norm_of, composed, {{.inputs = {images, line}}}));
   return rows;

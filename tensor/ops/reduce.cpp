@@ -89,11 +89,14 @@ T fold_all(const ReduceRuns<T>& runs, const T* x, std::int64_t n) {
   return runs.run(parts, chunks);
 }
 
+/// Rows that are folded one after the other, whoever else folds others.
+std::int64_t rows_per_block(std::int64_t columns) { return std::max<std::int64_t>(64, kChunk / std::max<std::int64_t>(1, columns)); }
+
 /// (rows, columns) into columns, in blocks of rows that do not depend on the number of threads.
 template <class T>
 void fold_rows(const ReduceRuns<T>& runs, T start, const T* x, std::int64_t rows, std::int64_t columns, T* out) {
   std::fill_n(out, columns, start);
-  const std::int64_t block = std::max<std::int64_t>(64, kChunk / std::max<std::int64_t>(1, columns));
+  const std::int64_t block = rows_per_block(columns);
   const std::int64_t blocks = (rows + block - 1) / block;
   if (blocks <= 1) return runs.rows(x, rows, columns, out);
   Tensor memory = Tensor::empty({blocks * columns}, dtype_of<T>);
@@ -103,6 +106,18 @@ void fold_rows(const ReduceRuns<T>& runs, T start, const T* x, std::int64_t rows
     for (std::int64_t b = begin; b < end; ++b) runs.rows(x + b * block * columns, std::min(block, rows - b * block), columns, parts + b * columns);
   });
   runs.rows(parts, blocks, columns, out);
+}
+
+/// Element by element: accumulated in A, written as T.
+template <class T, class A, class F, class Finish>
+BoundKernel bind_scalar(const Folding& folding, A start, F fold, Finish finish) {
+  return [=](Inputs in, Outputs out) {
+    const auto acc = std::make_unique<A[]>(std::size_t(folding.kept));
+    std::fill_n(acc.get(), folding.kept, start);
+    fold_general(folding, static_cast<const T*>(in[0]), acc.get(), fold);
+    T* z = static_cast<T*>(out[0]);
+    for (std::int64_t i = 0; i < folding.kept; ++i) z[i] = finish(acc[std::size_t(i)]);
+  };
 }
 
 /// float and double: parts (outer kept, reduced, inner kept) by runs, anything else element by element.
@@ -118,18 +133,19 @@ BoundKernel bind_float(Reducer reducer, const Folding& folding, T scale) {
     else if (stage == 1) inner = part.size, stage = 2;
     else stage = 3;
   }
+  // A running sum in T would stop growing; here nothing else splits it up.
+  if (stage == 3 && reducer == Reducer::sum)
+    return bind_scalar<T>(folding, 0.0, [](double a, T b) { return a + double(b); }, [scale](double a) { return static_cast<T>(a * double(scale)); });
   if (stage == 3)
     return [=](Inputs in, Outputs out) {
       T* z = static_cast<T*>(out[0]);
       std::fill_n(z, folding.kept, start);
       const T* x = static_cast<const T*>(in[0]);
       switch (reducer) {
-        case Reducer::sum: fold_general(folding, x, z, [](T a, T b) { return a + b; }); break;
-        case Reducer::product: fold_general(folding, x, z, [](T a, T b) { return a * b; }); break;
         case Reducer::maximum: fold_general(folding, x, z, [](T a, T b) { return b > a || b != b ? b : a; }); break;
         case Reducer::minimum: fold_general(folding, x, z, [](T a, T b) { return b < a || b != b ? b : a; }); break;
+        default: fold_general(folding, x, z, [](T a, T b) { return a * b; }); break;
       }
-      for (std::int64_t i = 0; i < folding.kept; ++i) z[i] *= scale;
     };
   if (folding.reduced == 0) reduced = 0;
   if (folding.kept == 0) outer = 0;
@@ -142,8 +158,8 @@ BoundKernel bind_float(Reducer reducer, const Folding& folding, T scale) {
       parallel_for(outer, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, reduced)), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o) z[o] = runs.run(x + o * reduced, reduced);
       });
-    } else if (outer == 1) {
-      fold_rows(runs, start, x, reduced, inner, z);
+    } else if (outer == 1 || reduced > rows_per_block(inner)) {
+      for (std::int64_t o = 0; o < outer; ++o) fold_rows(runs, start, x + o * reduced * inner, reduced, inner, z + o * inner);
     } else {
       parallel_for(outer, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, reduced * inner)), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o) {
@@ -154,18 +170,6 @@ BoundKernel bind_float(Reducer reducer, const Folding& folding, T scale) {
     }
     if (scale != T(1))
       for (std::int64_t i = 0; i < folding.kept; ++i) z[i] *= scale;
-  };
-}
-
-/// All other dtypes: accumulated in A, written as T.
-template <class T, class A, class F, class Finish>
-BoundKernel bind_scalar(const Folding& folding, A start, F fold, Finish finish) {
-  return [=](Inputs in, Outputs out) {
-    const auto acc = std::make_unique<A[]>(std::size_t(folding.kept));
-    std::fill_n(acc.get(), folding.kept, start);
-    fold_general(folding, static_cast<const T*>(in[0]), acc.get(), fold);
-    T* z = static_cast<T*>(out[0]);
-    for (std::int64_t i = 0; i < folding.kept; ++i) z[i] = finish(acc[std::size_t(i)]);
   };
 }
 
@@ -369,9 +373,11 @@ Tensors moments_of(const OpCall& call, std::span<const Tensor> inputs) {
   Axes axes;
   axes.value = call.attr("axes");
   const Tensor& x = inputs[0];
-  const Tensor mean = reduce_mean(x, axes, true);
-  const Tensor variance = reduce_mean(square(x - stop_gradient(mean)), axes, call.boolean("keepdims"));
-  return {call.boolean("keepdims") ? mean : reshape(mean, Ints(variance.shape().begin(), variance.shape().end())), variance};
+  const Tensor mean = reduce_mean(x, axes, true), still = stop_gradient(mean);
+  const Tensor spread = reduce_mean(square(x - still), axes, call.boolean("keepdims"));
+  const auto arranged = [&](const Tensor& each) { return call.boolean("keepdims") ? each : reshape(each, Ints(spread.shape().begin(), spread.shape().end())); };
+  // E[(x - c)^2] - (mean - c)^2 for the constant c = mean: the second term and its gradient are 0, but not its second derivative.
+  return {arranged(mean), spread - square(arranged(mean - still))};
 }
 
 void scalar_infer(InferContext& context) { context.output(context.dtype_of(0), {}); }
@@ -471,12 +477,16 @@ std::vector<OpDef> reduce_rows() {
                     .cpu = largest ? arg_cpu<true> : arg_cpu<false>});
   }
   rows.push_back(composed("norm", "the vector norm over axes; none flattens; two axes with \"euclidean\": Frobenius", norm_of));
-  rows.back().attrs = {{.name = "ord", .type = AttrType::any, .fallback = std::string("euclidean")}, axis_attrs()[0], axis_attrs()[1]};
+  rows.back().attrs = {{.name = "ord", .type = AttrType::any, .fallback = std::string("euclidean"), .doc = "euclidean, fro, inf, or a number >= 1"}, axis_attrs()[0], axis_attrs()[1]};
   rows.back().infer = norm_infer;
+  for (const AttrValue& order : {AttrValue(std::int64_t(1)), AttrValue(2.5), AttrValue(std::string("inf"))}) {
+    rows.back().samples.push_back(rows.back().samples[1]);
+    rows.back().samples.back().attrs.push_back({"ord", order});
+  }
   rows.push_back(composed("moments", "mean and population variance over axes", moments_of));
   rows.back().attrs = {{.name = "axes", .type = AttrType::axes}, axis_attrs()[1]};
   rows.back().infer = moments_infer;
-  rows.back().samples = {{.inputs = {{.shape = {2, 3, 4}}}, .attrs = {{"axes", Ints{0, 1}}}}};
+  rows.back().samples = {{.inputs = {{.shape = {2, 3, 4}}}, .attrs = {{"axes", Ints{0, 1}}}}, {.inputs = {{.shape = {2, 3}}}, .attrs = {{"axes", std::int64_t(1)}, {"keepdims", true}}}};
   rows.push_back(composed("l2_loss", "sum(x^2) / 2", [](const OpCall&, std::span<const Tensor> in) -> Tensors { return {reduce_sum(square(in[0])) * 0.5}; }));
   rows.back().attrs = {};
   rows.back().infer = scalar_infer;

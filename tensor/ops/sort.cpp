@@ -316,10 +316,10 @@ std::vector<OpDef> sort_rows() {
   rows.push_back(base("unique_with_counts", "as unique, and how often each occurs", 1, 1, same(kAny), {}, unique_infer<true>, not_differentiable("its results are a choice and indices"), onnx("Unique"), {ints}));
   rows.back().cpu_dynamic = unique_cpu<true>;
   rows.push_back(base("bincount", "how often each number 0, 1, ... occurs, or the sum of its weights (operand 1)", 1, 2, {{{kIndexInts, 0}, {kReal, 1}}}, {{.name = "minlength", .type = AttrType::axis}, {.name = "maxlength", .type = AttrType::axis}},
-                      bincount_infer, not_differentiable("its operand is an index"), no_onnx("ONNX has no such operator"), {ints}));
+                      bincount_infer, not_differentiable("its operand is an index"), no_onnx("ONNX has no such operator"), {ints, {.inputs = {ints.inputs[0], {.shape = {7}}}, .attrs = {{"minlength", std::int64_t(6)}}}}));
   rows.back().cpu_dynamic = bincount_cpu;
   rows.push_back(base("searchsorted", "where each value would be put into the sorted operand 0 (last axis), before or behind its equals", 2, 2, same(kReal), {{.name = "side", .type = AttrType::string, .fallback = std::string("left")}},
-                      searchsorted_infer, index, no_onnx("ONNX has no such operator"), {{.inputs = {{.shape = {4}, .low = 1, .high = 1.5}, {.shape = {3}}}}}));
+                      searchsorted_infer, index, no_onnx("ONNX has no such operator"), {{.inputs = {{.shape = {2, 4}}, {.shape = {2, 3}}}, .prepare = [](std::span<const Tensor> in) -> Tensors { return {sort(in[0]), in[1]}; }}}));
   rows.back().cpu = searchsorted_cpu;
   rows.push_back(base("in_top_k", "is the target's prediction among the k largest of its row? Ties count, rows with NaN or inf do not", 2, 2, {{{kFloats, 0}, {kIndexInts, 1}}}, {{.name = "k", .type = AttrType::integer, .required = true}},
                       in_top_k_infer, not_differentiable("its result is bool"), no_onnx("exported as TopK and comparisons"), {{.inputs = {x, {.dtype = int32, .shape = {2}, .low = 0, .high = 5}}, .attrs = {{"k", std::int64_t(2)}}}}));

@@ -1,5 +1,5 @@
 // The vocabulary of lanes for one Highway target: included once per target, inside lockstep::HWY_NAMESPACE. Elementary functions
-// reduce their argument and evaluate a polynomial; float32 exp, tanh and sigmoid stay within 2 ulp (tests/tensor/math_test.cpp).
+// reduce their argument and evaluate a polynomial; float32 exp, tanh and sigmoid stay within 2 ulp (tests/tensor/accuracy_test.cpp).
 
 template <class D>
 struct Lanes {
@@ -131,7 +131,7 @@ struct Lanes {
 
   HWY_INLINE V log1p(V x) const {
     const V u = add(c(1), x);
-    const V corrected = div(mul(log(u), x), sub(u, c(1)));
+    const V corrected = mul(log(u), div(x, sub(u, c(1))));
     return select(hn::Or(eq(u, c(1)), eq(x, infinity())), x, corrected);
   }
 
@@ -151,7 +151,10 @@ struct Lanes {
 
   HWY_INLINE V sigmoid(V x) const {
     const V e = exp(neg(abs(x)));
-    return div(select(lt(x, c(0)), e, c(1)), add(c(1), e));
+    // q = e / (1 + e) is the result on one side of 0 already; e (1 - q), as 1 - q on the other, forgives half of q's rounding.
+    const V q = div(e, add(c(1), e));
+    const V top = select(lt(x, c(0)), e, c(1));
+    return fma(neg(top), q, top);
   }
 
   /// max(x, 0) + log1p(exp(-|x|))
@@ -165,6 +168,6 @@ struct Lanes {
     const V b2 = mul(b, b);
     static constexpr double top[] = {-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05, -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02};
     static constexpr double bottom[] = {-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02};
-    return div(mul(b, horner(b2, top)), horner(b2, bottom));
+    return mul(b, div(horner(b2, top), horner(b2, bottom)));
   }
 };

@@ -24,7 +24,8 @@ double erfinv(double y) {
   }
   x *= y;
   for (int step = 0; step < 3; ++step) {
-    const double error = std::fabs(y) > 0.5 ? std::copysign((1 - std::fabs(y)) - std::erfc(std::fabs(x)), y) : std::erf(x) - y;
+    const double beyond = (1 - std::fabs(y)) - std::erfc(std::fabs(x));  // |erf(x)| - |y|
+    const double error = std::fabs(y) > 0.5 ? (y < 0 ? -beyond : beyond) : std::erf(x) - y;
     x -= error / (2 / std::sqrt(std::numbers::pi) * std::exp(-x * x));
   }
   return x;

@@ -8,6 +8,7 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/math.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/print.h>

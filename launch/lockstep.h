@@ -10,6 +10,7 @@
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dlpack.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/math.h>
 #include <lockstep/tensor/npy.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>

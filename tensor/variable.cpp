@@ -3,6 +3,7 @@
 
 #include <lockstep/tensor/variable.h>
 
+#include <array>
 #include <mutex>
 
 #include <lockstep/tensor/base/error.h>
@@ -48,6 +49,20 @@ const Variable& update(const Variable& variable, const OpDef& op, std::initializ
   inputs.append(operands.begin(), operands.end());
   lock.value() = std::move(compute(op, inputs, attrs).front());
   return variable;
+}
+
+/// The part of the variable that `spec` names becomes `op` of it and `value`, in one piece.
+void update_part(const Variable& variable, const IndexList& spec, const OpDef& op, const Tensor& value) {
+  static const OpDef &read = find_op("strided_slice"), &write = find_op("tensor_strided_slice_update");
+  const AttrList attrs{{"spec", spec}};
+  if (listeners().tracer) {
+    update(variable, write, {apply(op, {apply(read, {variable.value()}, attrs), value})}, attrs);
+    return;
+  }
+  require_concrete(value, variable.path(), op.name.data());
+  Variable::Lock lock(variable);
+  const Tensor part = compute(read, std::array{lock.value()}, attrs).front();
+  lock.value() = std::move(compute(write, std::array{lock.value(), compute(op, std::array{part, value}, {}).front()}, attrs).front());
 }
 
 Tensor column(const Tensor& indices) { return expand_dims(indices, -1); }
@@ -174,8 +189,15 @@ void VariableSlice::assign(const Tensor& value) const {
 }
 
 void VariableSlice::assign(const Scalar& value) const { assign(scalar(value, variable_.dtype())); }
-void VariableSlice::assign_add(const Tensor& value) const { assign(add(this->value(), value)); }
-void VariableSlice::assign_sub(const Tensor& value) const { assign(subtract(this->value(), value)); }
+void VariableSlice::assign_add(const Tensor& value) const {
+  static const OpDef& op = find_op("add");
+  update_part(variable_, spec_, op, value);
+}
+
+void VariableSlice::assign_sub(const Tensor& value) const {
+  static const OpDef& op = find_op("subtract");
+  update_part(variable_, spec_, op, value);
+}
 
 std::string to_string(const Variable& variable) {
   if (!variable.defined()) return "<Variable undefined>";

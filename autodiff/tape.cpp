@@ -216,6 +216,7 @@ Tensor call_with_custom_gradient(std::span<const Tensor> inputs, const std::func
   CustomGradient result;
   {
     std::vector<GradientTape::Pause> pauses;
+    pauses.reserve(tapes.size());
     for (GradientTape* tape : tapes) pauses.push_back(tape->stop_recording());
     result = f(inputs);
     // A result that is one of the inputs would be its own predecessor on the tape.

@@ -284,6 +284,7 @@ Tensor call_with_custom_gradient(std::span<const Tensor> inputs, const std::func
   Tensor output;
   {
     std::vector<GradientTape::Pause> pauses;
+    pauses.reserve(tapes.size());
     for (GradientTape* tape : tapes) pauses.push_back(tape->stop_recording());
     output = identity(result.output);
   }

@@ -49,7 +49,7 @@ T power(T base, T exponent) {
 }
 
 // clang-format off
-struct NoOther {};
+struct NoOther { static void apply(); };  // takes no operands, and so no type
 struct Add { static auto apply(ComplexNumber auto x, ComplexNumber auto y) { return x + y; }
              static std::string apply(const std::string& x, const std::string& y) { return x + y; } };
 struct Subtract { static auto apply(ComplexNumber auto x, ComplexNumber auto y) { return x - y; } };

@@ -177,15 +177,16 @@ void complex_convert(const void* const* in, void* out, std::int64_t n, const dou
   }
 }
 
+void real_parts(const void* const* x, void* z, std::int64_t n, const double*) {
+  for (std::int64_t i = 0; i < n; ++i) static_cast<double*>(z)[i] = static_cast<const std::complex<double>*>(x[0])[i].real();
+}
+
 PointwiseFn cast_runs(Types in, DType out) {
   if (!is_complex(in[0]) && !is_complex(out)) return pointwise::cast_run(in[0], out);
   return visit_dtype(in[0], [&]<class From>(TypeTag<From>) -> PointwiseFn {
     return visit_dtype(out, [&]<class To>(TypeTag<To>) -> PointwiseFn {
       if constexpr (std::is_same_v<From, std::string> || std::is_same_v<To, std::string>) return nullptr;
-      else if constexpr (std::is_same_v<From, std::complex<double>> && std::is_same_v<To, double>)
-        return [](const void* const* x, void* z, std::int64_t n, const double*) {
-          for (std::int64_t i = 0; i < n; ++i) static_cast<double*>(z)[i] = static_cast<const From*>(x[0])[i].real();
-        };
+      else if constexpr (std::is_same_v<From, std::complex<double>> && std::is_same_v<To, double>) return real_parts;
       else if constexpr (ComplexNumber<From> || ComplexNumber<To>) return complex_convert<From, To>;
       else return nullptr;
     });

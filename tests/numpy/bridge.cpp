@@ -50,4 +50,3 @@ const char* bridge_npy(const char* bytes, std::size_t nbytes, std::size_t* out_n
 DLManagedTensor* bridge_dlpack(DLManagedTensor* managed) {
   return guarded([&] { return lockstep::to_dlpack(lockstep::from_dlpack(lockstep::DLPackHandle(managed))).release(); });
 }
-

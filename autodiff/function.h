@@ -233,7 +233,9 @@ class Function {
   std::shared_ptr<FunctionCache> cache_;
 };
 
-/// Wraps `f`. Its side effects in C++ (printing with std::cout, counting) happen while tracing only.
+/// Wraps `f`. Its side effects in C++ (printing with std::cout, counting) happen while tracing only. Variables may be created by its
+/// first trace, if `f` keeps them (f then runs twice, to show that it does); any other trace that creates one throws
+/// FailedPreconditionError.
 template <class F>
 Function<std::decay_t<F>> function(F&& f, FunctionOptions options = {}) {
   return {std::forward<F>(f), std::move(options)};

@@ -41,7 +41,7 @@ struct SizeClass {
   std::size_t nbytes;
 };
 
-SizeClass size_class(std::size_t nbytes) {
+[[maybe_unused]] SizeClass size_class(std::size_t nbytes) {
   if (nbytes <= 256) {
     const std::size_t steps = nbytes == 0 ? 1 : (nbytes + 63) / 64;
     return {int(steps) - 1, steps * 64};

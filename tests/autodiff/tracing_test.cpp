@@ -265,7 +265,7 @@ TEST(Tracing, RefusesATensorThatLeakedIntoAnotherFunction) {
   EXPECT_THROW(f(leaked), FailedPreconditionError);
 }
 
-TEST(Tracing, KeepsAnUnassignedVariableWhenTheRunFails) {
+TEST(FunctionState, IsLeftAloneByARunThatFails) {
   const Variable w(full({3}, 0.0, float32)), v(full({3}, 0.0, float32));
   const auto f = function([&](const Tensor& ids) {
     w.assign(w.value() + 1.0f);
@@ -376,6 +376,19 @@ TEST(ConcreteFunctions, AreKeptAndRunAlone) {
   EXPECT_EQ(&cube.concrete_function(constant(1.0f)), &concrete) << "also after other traces";
   EXPECT_EQ(cube.concrete_functions().size(), 2u);
   EXPECT_EQ(to_string(concrete.signature()), "(float32 ())");
+}
+
+TEST(ConcreteFunctions, JoinATraceThatCallsThem) {
+  const Variable calls(constant(0));
+  const auto inner = function([&](const Tensor& x) {
+    calls.assign_add(1);
+    return x * cast(calls.value(), float32);
+  });
+  const ConcreteFunction& concrete = inner.concrete_function(constant(2.0f));
+  const auto outer = function([&](const Tensor& x) { return concrete({&x, 1})[0] + concrete({&x, 1})[0]; });
+  EXPECT_EQ(outer(constant(10.0f)).item<float>(), 10.0f + 20.0f);
+  EXPECT_EQ(outer(constant(10.0f)).item<float>(), 30.0f + 40.0f);
+  EXPECT_EQ(calls.value().item<std::int32_t>(), 4);
 }
 
 TEST(ConcreteFunctions, RefuseArgumentsOfAnotherSignature) {

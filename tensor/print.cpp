@@ -39,67 +39,99 @@ std::string shortest_scientific(double value, DType dtype) {
   return {buffer.data(), end};
 }
 
-Digits digits_of(double value, DType dtype) {
+/// Takes "d.ddde-xx" apart.
+Digits parsed(const std::string& scientific, bool negative) {
   Digits result;
-  result.negative = std::signbit(value);
-  const std::string text = shortest_scientific(std::fabs(value), dtype);
-  const std::size_t e = text.find('e');
-  for (const char c : text.substr(0, e))
+  result.negative = negative;
+  const std::size_t e = scientific.find('e');
+  for (const char c : scientific.substr(0, e))
     if (c != '.') result.digits += c;
-  result.point = std::stoi(text.substr(e + 1)) + 1;
-  while (result.digits.size() > 1 && result.digits.back() == '0') result.digits.pop_back();
-  if (result.digits == "0") result.point = 1;
+  result.point = std::stoi(scientific.substr(e + 1)) + 1;
   return result;
 }
 
-/// Rounds half to even at `keep` digits.
-void round_digits(Digits& value, int keep) {
-  if (keep >= int(value.digits.size())) return;
-  if (keep < 0) {
-    value.digits = "0";
-    value.point = 1;
-    return;
+void trim_zeros(std::string& digits, std::size_t least) {
+  while (digits.size() > least && digits.back() == '0') digits.pop_back();
+}
+
+Digits digits_of(double value, DType dtype) {
+  Digits result = parsed(shortest_scientific(std::fabs(value), dtype), std::signbit(value));
+  trim_zeros(result.digits, 1);
+  return result;
+}
+
+/// As many digits of the exact value, the last one rounded.
+Digits exact_digits(double value, std::size_t count) {
+  std::array<char, 512> buffer;
+  char* end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::fabs(value), std::chars_format::scientific, int(count) - 1).ptr;
+  return parsed({buffer.data(), end}, std::signbit(value));
+}
+
+/// The scientific form: the shortest digits, but at most `precision` behind the point.
+Digits scientific(double value, DType dtype, int precision) {
+  Digits result = digits_of(value, dtype);
+  if (int(result.digits.size()) - 1 > precision) {
+    result = exact_digits(value, std::size_t(precision) + 1);
+    trim_zeros(result.digits, 1);
   }
-  const std::string rest = value.digits.substr(std::size_t(keep));
-  value.digits.resize(std::size_t(keep));
-  const bool odd = keep > 0 && ((value.digits.back() - '0') & 1);
-  const bool up = rest[0] > '5' || (rest[0] == '5' && (rest.find_first_not_of('0', 1) != std::string::npos || odd));
-  if (up) {
-    int i = keep - 1;
-    while (i >= 0 && value.digits[std::size_t(i)] == '9') value.digits[std::size_t(i--)] = '0';
-    if (i >= 0) {
-      ++value.digits[std::size_t(i)];
-    } else {
-      value.digits.insert(value.digits.begin(), '1');
-      ++value.point;
-    }
-  }
-  while (value.digits.size() > 1 && value.digits.back() == '0') value.digits.pop_back();
-  if (value.digits.empty() || value.digits == "0") {
-    value.digits = "0";
-    value.point = 1;
-  }
+  return result;
 }
 
 /// Whole and fractional part of the positional form, the fraction without trailing zeros.
-std::pair<std::string, std::string> positional(Digits value, int precision) {
-  round_digits(value, value.point + precision);
+std::pair<std::string, std::string> positional(double value, DType dtype, int precision) {
+  const Digits shortest = digits_of(value, dtype);
+  const int count = int(shortest.digits.size());
   std::string whole, fraction;
-  for (int i = 0; i < value.point; ++i) whole += i < int(value.digits.size()) ? value.digits[std::size_t(i)] : '0';
-  if (whole.empty()) whole = "0";
-  if (value.digits != "0") {
-    for (int i = value.point; i < 0; ++i) fraction += '0';
-    for (int i = std::max(0, value.point); i < int(value.digits.size()); ++i) fraction += value.digits[std::size_t(i)];
+  if (count - shortest.point > precision) {
+    std::array<char, 512> buffer;
+    const std::string text(buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::fabs(value), std::chars_format::fixed, precision).ptr);
+    const std::size_t dot = std::min(text.find('.'), text.size());
+    whole = text.substr(0, dot);
+    if (dot < text.size()) fraction = text.substr(dot + 1);
+    trim_zeros(fraction, 0);
+  } else {
+    for (int i = 0; i < shortest.point; ++i) whole += i < count ? shortest.digits[std::size_t(i)] : '0';
+    if (whole.empty()) whole = "0";
+    for (int i = shortest.point; i < 0; ++i) fraction += '0';
+    for (int i = std::max(0, shortest.point); i < count; ++i) fraction += shortest.digits[std::size_t(i)];
   }
-  return {(value.negative ? "-" : "") + whole, fraction};
+  return {(shortest.negative ? "-" : "") + whole, fraction};
 }
 
-std::string exponent_text(int exponent) {
+/// "e+05", with at least `width` digits.
+std::string exponent_text(int exponent, std::size_t width = 2) {
   const std::string digits = std::to_string(std::abs(exponent));
-  return std::string("e") + (exponent < 0 ? '-' : '+') + (digits.size() < 2 ? "0" : "") + digits;
+  return std::string("e") + (exponent < 0 ? '-' : '+') + std::string(width - std::min(width, digits.size()), '0') + digits;
 }
 
-std::string non_finite(double value, bool plus) { return std::isnan(value) ? "nan" : value < 0 ? "-inf" : plus ? "+inf" : "inf"; }
+/// NumPy 2.4 shows no digits that a dtype does not have: larger numbers take an exponent.
+struct Cutoff {
+  double of_arrays, of_scalars;
+};
+Cutoff cutoff(DType dtype) {
+  switch (dtype) {
+    case DType::float16: return {1e3, 1e3};
+    case DType::float32:
+    case DType::complex64: return {1e6, 1e6};
+    default: return {1e8, 1e16};
+  }
+}
+
+/// `value` rounded to the dtype's precision, in which NumPy compares.
+double rounded(double value, DType dtype) {
+  switch (dtype) {
+    case DType::float16: return double(float(Half(float(value))));
+    case DType::bfloat16: return double(float(BFloat16(float(value))));
+    case DType::float32:
+    case DType::complex64: return double(float(value));
+    default: return value;
+  }
+}
+
+std::string non_finite(double value, bool plus) {
+  if (std::isnan(value)) return plus ? "+nan" : "nan";
+  return value < 0 ? "-inf" : plus ? "+inf" : "inf";
+}
 
 std::string pad_left(std::string text, std::size_t width) { return text.size() < width ? std::string(width - text.size(), ' ') + text : text; }
 
@@ -117,69 +149,79 @@ class FloatFormat {
       smallest = any ? std::min(smallest, size) : size;
       any = true;
     }
-    scientific_ = any && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
+    scientific_ = any && (largest >= cutoff(dtype).of_arrays || smallest < rounded(1e-4, dtype) || rounded(largest / smallest, dtype) > 1000);
     for (const double value : values) {
       if (!std::isfinite(value)) continue;
       if (scientific_) {
-        Digits digits = digits_of(value, dtype_);
-        round_digits(digits, precision_ + 1);
+        const Digits digits = scientific(value, dtype_, precision_);
+        exponent_ = std::max(exponent_, exponent_text(exponent_of(digits)).size() - 2);
         fraction_ = std::max(fraction_, digits.digits.size() - 1);
         whole_ = std::max<std::size_t>(whole_, digits.negative || signs_ ? 2 : 1);
       } else {
-        const auto [whole, fraction] = positional(digits_of(value, dtype_), precision_);
+        const auto [whole, fraction] = positional(value, dtype_, precision_);
         whole_ = std::max(whole_, whole.size() + (signs_ && whole[0] != '-' ? 1 : 0));
         fraction_ = std::max(fraction_, fraction.size());
       }
     }
     for (const double value : values)
       if (!std::isfinite(value)) {
-        const std::size_t tail = scientific_ ? fraction_ + 5 : fraction_ + 1;
         const std::size_t width = non_finite(value, signs_).size();
-        if (width > tail) whole_ = std::max(whole_, width - tail);
+        if (width > tail()) whole_ = std::max(whole_, width - tail());
       }
   }
 
   std::string operator()(double value) const {
-    const std::size_t tail = scientific_ ? fraction_ + 5 : fraction_ + 1;
-    if (!std::isfinite(value)) return pad_left(non_finite(value, signs_), whole_ + tail);
+    if (!std::isfinite(value)) return pad_left(non_finite(value, signs_), whole_ + tail());
     if (scientific_) {
-      Digits digits = digits_of(value, dtype_);
-      round_digits(digits, int(fraction_) + 1);
+      Digits digits = scientific(value, dtype_, precision_);
+      // Columns are filled with the value's own further digits: 1.0000000149e-01 where the shortest is 1e-01.
+      if (value != 0 && digits.digits.size() - 1 < fraction_) digits = exact_digits(value, fraction_ + 1);
       std::string text = digits.negative ? "-" : signs_ ? "+" : "";
       text += digits.digits[0];
       text += '.';
       std::string fraction = digits.digits.substr(1);
       fraction.resize(fraction_, '0');
-      text += fraction + exponent_text(digits.digits == "0" ? 0 : digits.point - 1);
-      return pad_left(text, whole_ + fraction_ + 5);
+      text += fraction + exponent_text(exponent_of(digits), exponent_);
+      return pad_left(text, whole_ + tail());
     }
-    auto [whole, fraction] = positional(digits_of(value, dtype_), precision_);
+    auto [whole, fraction] = positional(value, dtype_, precision_);
     if (signs_ && whole[0] != '-') whole = "+" + whole;
     fraction.resize(fraction_, ' ');
     return pad_left(whole, whole_) + "." + fraction;
   }
 
  private:
+  static int exponent_of(const Digits& digits) { return digits.digits[0] == '0' ? 0 : digits.point - 1; }
+  /// The width of the point and what follows.
+  std::size_t tail() const { return scientific_ ? fraction_ + exponent_ + 3 : fraction_ + 1; }
+
   DType dtype_;
   int precision_;
   bool signs_;
   bool scientific_ = false;
-  std::size_t whole_ = 0, fraction_ = 0;
+  std::size_t whole_ = 0, fraction_ = 0, exponent_ = 2;
 };
 
-/// A 0-d array prints its element as Python would.
-std::string scalar_text(double value, DType dtype) {
+/// A 0-d array prints its element as Python would; `whole_end` follows whole numbers.
+std::string scalar_text(double value, DType dtype, const char* whole_end = ".0") {
   if (!std::isfinite(value)) return non_finite(value, false);
   const double size = std::fabs(value);
-  const Digits digits = digits_of(value, dtype);
-  if (size != 0 && (size < 1e-4 || size >= 1e16)) {
+  if (size != 0 && (size < 1e-4 || size >= cutoff(dtype).of_scalars)) {
+    const Digits digits = digits_of(value, dtype);
     std::string text = digits.negative ? "-" : "";
     text += digits.digits[0];
     if (digits.digits.size() > 1) text += "." + digits.digits.substr(1);
     return text + exponent_text(digits.point - 1);
   }
-  const auto [whole, fraction] = positional(digits, 400);
-  return whole + "." + (fraction.empty() ? "0" : fraction);
+  const auto [whole, fraction] = positional(value, dtype, 400);
+  return whole + (fraction.empty() ? whole_end : "." + fraction);
+}
+
+/// "(1+2j)", "2j"
+std::string complex_text(double real, double imaginary, DType dtype) {
+  const std::string tail = scalar_text(imaginary, dtype, "") + "j";
+  if (real == 0 && !std::signbit(real)) return tail;
+  return "(" + scalar_text(real, dtype, "") + (tail[0] == '-' ? "" : "+") + tail + ")";
 }
 
 /// Python's bytes literal.
@@ -217,19 +259,16 @@ std::vector<std::string> element_texts(std::span<const T> data, const std::vecto
   texts.reserve(shown.size());
   if constexpr (std::is_same_v<T, std::string>) {
     for (const std::int64_t i : shown) texts.push_back(bytes_text(data[std::size_t(i)]));
-    if (single) return texts;
-    std::size_t width = 0;
-    for (const std::string& text : texts) width = std::max(width, text.size());
-    for (std::string& text : texts) text.resize(width, ' ');
     return texts;
   } else if constexpr (std::is_same_v<T, bool>) {
-    for (const std::int64_t i : shown) texts.push_back(data[std::size_t(i)] ? "True" : "False");
+    for (const std::int64_t i : shown) texts.push_back(data[std::size_t(i)] ? (single ? "True" : " True") : "False");
   } else if constexpr (kIsComplex<T>) {
     std::vector<double> real, imaginary;
     for (const std::int64_t i : shown) {
       real.push_back(double(data[std::size_t(i)].real()));
       imaginary.push_back(double(data[std::size_t(i)].imag()));
     }
+    if (single) return {complex_text(real[0], imaginary[0], dtype)};
     const FloatFormat left(real, dtype, options.precision, false), right(imaginary, dtype, options.precision, true);
     for (std::size_t k = 0; k < real.size(); ++k) {
       std::string tail = right(imaginary[k]);
@@ -293,11 +332,10 @@ class Layout {
     if (axis == shape_.ndim()) return (*elements_)[next_++];
     std::string text = "[";
     if (axis == shape_.ndim() - 1) {
-      const int room = options_.line_width - std::max(1, axis + 1);
+      const int room = options_.line_width - (axis + 1);
       std::string line = indent, lines;
-      const auto word = [&](const std::string& element, bool last) {
-        const int limit = last ? room : options_.line_width;
-        if (int(line.size() + element.size()) > limit && line.size() > indent.size()) {
+      const auto word = [&](const std::string& element) {
+        if (int(line.size() + element.size()) > room && line.size() > indent.size()) {
           lines += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
           line = indent;
         }
@@ -308,11 +346,11 @@ class Layout {
       walk(axis,
            [&](std::int64_t) {
              const bool last = ++position == count;
-             word((*elements_)[next_++], last);
+             word((*elements_)[next_++]);
              if (!last) line += " ";
            },
            [&] {
-             word("...", false);
+             word("...");
              line += " ";
            });
       lines += line;

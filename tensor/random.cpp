@@ -108,6 +108,7 @@ Tensor permutation_from(const Tensor& key, std::int64_t n) {
   return apply(op, {key}, {{"n", n}});
 }
 Tensor shuffle_from(const Tensor& key, const Tensor& x) {
+  if (!x.defined()) throw InvalidArgumentError("an operand is an undefined Tensor", "shuffle");
   if (x.shape().known() && x.ndim() == 0) throw InvalidArgumentError("a scalar has no rows to shuffle", "shuffle");
   if (!x.shape().known()) throw UnimplementedError("the operand's shape depends on data inside the traced function", "shuffle");
   return gather(x, permutation_from(key, x.shape()[0]));

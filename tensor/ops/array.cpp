@@ -442,6 +442,7 @@ BoundKernel bind_parts(const BindContext& context, std::int64_t outer, SmallVect
 void unstack_infer(InferContext& context) {
   const Shape& shape = context.shape(0);
   const int axis = rules::axis(context, context.integer("axis"), shape.ndim());
+  if (shape[axis] > std::int64_t(InferContext::kMostOutputs)) context.refuse("a call has at most 2^20 outputs");
   const int axes[] = {axis};
   for (std::int64_t i = 0; i < shape[axis]; ++i) context.output(context.dtype_of(0), rules::reduce(shape, axes, false));
 }

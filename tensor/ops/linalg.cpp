@@ -68,7 +68,7 @@ void per_matrix_infer(InferContext& context) {
 
 BoundKernel cholesky_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
-    for (std::int64_t b = 0; b < s.batch; ++b) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
       const Eigen::LLT<Matrix> factor(read(in[0], dtype, b, s.rows, s.rows));
       if (factor.info() != Eigen::Success) refuse_matrix("cholesky", b, "is not positive definite");
       write(factor.matrixL(), out[0], dtype, b);
@@ -153,7 +153,7 @@ void solve_infer(InferContext& context) {
 
 BoundKernel solve_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
-    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0 && columns > 0; ++b) {
       Matrix x = read(in[0], dtype, b, s.rows, s.rows);
       if (adjoint) x.transposeInPlace();
       write(invertible(x, "solve", b).solve(read(in[1], dtype, b, s.rows, columns)), out[0], dtype, b);
@@ -168,7 +168,7 @@ Gradients solve_gradient(G context) {
 
 BoundKernel triangular_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), lower = context.boolean("lower"), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
-    for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+    for (std::int64_t b = 0; b < s.batch && s.rows > 0 && columns > 0; ++b) {
       Matrix x = read(in[0], dtype, b, s.rows, s.rows), z = read(in[1], dtype, b, s.rows, columns);
       for (std::int64_t i = 0; i < s.rows; ++i)
         if (x(i, i) == 0) refuse_matrix("triangular_solve", b, "is singular");
@@ -226,6 +226,10 @@ BoundKernel qr_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), full = context.boolean("full_matrices")](Inputs in, Outputs out) {
     const std::int64_t least = std::min(s.rows, s.columns), inner = full ? s.rows : least;
     for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
+      if (s.columns == 0) {
+        write(Matrix::Identity(s.rows, inner), out[0], dtype, b);
+        continue;
+      }
       const Eigen::HouseholderQR<Matrix> factor(read(in[0], dtype, b, s.rows, s.columns));
       write(factor.householderQ() * Matrix::Identity(s.rows, inner), out[0], dtype, b);
       Matrix r = Matrix::Zero(inner, s.columns);

@@ -89,8 +89,8 @@ T fold_all(const ReduceRuns<T>& runs, const T* x, std::int64_t n) {
   return runs.run(parts, chunks);
 }
 
-/// Rows that are folded one after the other, whoever else folds others.
-std::int64_t rows_per_block(std::int64_t columns) { return std::max<std::int64_t>(64, kChunk / std::max<std::int64_t>(1, columns)); }
+/// Rows that are folded one after the other, whoever else folds others: enough to be worth a call, few enough for a float32 sum.
+std::int64_t rows_per_block(std::int64_t columns) { return std::clamp<std::int64_t>(kChunk / std::max<std::int64_t>(1, columns), 64, 2048); }
 
 /// (rows, columns) into columns, in blocks of rows that do not depend on the number of threads.
 template <class T>

@@ -5,6 +5,14 @@
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/gradient_check.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/optim/adagrad.h>
+#include <lockstep/optim/adam.h>
+#include <lockstep/optim/clipping.h>
+#include <lockstep/optim/matrix.h>
+#include <lockstep/optim/optimizer.h>
+#include <lockstep/optim/schedule.h>
+#include <lockstep/optim/sgd.h>
+#include <lockstep/optim/wrappers.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>

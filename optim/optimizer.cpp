@@ -1,0 +1,342 @@
+#include <lockstep/optim/optimizer.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <regex>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/optim/clipping.h>
+#include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/ops.h>
+
+namespace lockstep::optim {
+namespace {
+
+bool is_upper(char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; }
+bool is_lower(char c) { return std::islower(static_cast<unsigned char>(c)) != 0; }
+
+/// "AdamW" -> "adam_w", "RMSprop" -> "rm_sprop": Keras's names, which its files contain.
+std::string snake_case(std::string_view name) {
+  std::string result;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool begins_word = i + 1 < name.size() && is_lower(name[i + 1]);
+    const bool ends_word = i > 0 && is_lower(name[i - 1]);
+    if (i > 0 && is_upper(name[i]) && (begins_word || ends_word)) result += '_';
+    result += char(std::tolower(static_cast<unsigned char>(name[i])));
+  }
+  return result;
+}
+
+std::regex compile(const std::string& pattern) {
+  try {
+    return std::regex(pattern);
+  } catch (const std::regex_error& error) {
+    throw InvalidArgumentError("'" + pattern + "' is not a regular expression: " + error.what(), "Optimizer");
+  }
+}
+
+Tensor one_in(const Tensor& count, std::int64_t period) { return equal(mod(count, scalar(period, int64)), scalar(0, int64)); }
+
+}  // namespace
+
+bool contains_match(const std::string& text, const std::string& pattern) { return std::regex_search(text, compile(pattern)); }
+bool is_match(const std::string& text, const std::string& pattern) { return std::regex_match(text, compile(pattern)); }
+
+// ---- configuration
+
+Optimizer::Optimizer(CommonOptions options) : common_(std::move(options)) { Optimizer::configured(); }
+
+std::string Optimizer::name() const { return common_.name.empty() ? snake_case(class_name()) : common_.name; }
+
+void Optimizer::name_field(Fields& f) {
+  const std::string name = this->name();
+  std::optional<std::string> given = name;
+  f.field("name", given);
+  if (given && *given != name) common_.name = *given;
+}
+
+void Optimizer::fields(Fields& f) {
+  name_field(f);
+
+  const LearningRate& rate = common_.learning_rate;
+  const Variable& variable = rate_.defined() ? rate_ : rate.variable();
+  const auto present = [&]() -> Json {
+    if (rate.schedule()) return serialize(*rate.schedule());
+    if (variable.defined()) return cast(variable.peek(), float64).item<double>();
+    return rate.value();
+  };
+  const Json before = present();
+  Json after = before;
+  f.field("learning_rate", after);
+  if (after != before) {
+    if (after.is_number() && !created_) common_.learning_rate = after.get<double>();
+    else if (after.is_number()) set_learning_rate(after.get<double>());
+    else if (!after.is_null()) set_learning_rate(deserialize<Schedule>(after));
+    else throw InvalidArgumentError("'learning_rate' must be a number or a schedule, got null", class_name());
+  }
+
+  f.field("weight_decay", common_.weight_decay);
+  f.field("clipnorm", common_.clipnorm);
+  f.field("global_clipnorm", common_.global_clipnorm);
+  f.field("clipvalue", common_.clipvalue);
+  f.field("use_ema", common_.use_ema);
+  f.field("ema_momentum", common_.ema_momentum);
+  f.field("ema_overwrite_frequency", common_.ema_overwrite_frequency);
+  f.field("loss_scale_factor", common_.loss_scale_factor);
+  f.field("gradient_accumulation_steps", common_.gradient_accumulation_steps);
+}
+
+void Optimizer::configured() {
+  const auto refuse = [&](const std::string& why) { throw InvalidArgumentError(why, class_name()); };
+  const CommonOptions& o = common_;
+  if (int(o.clipnorm.has_value()) + int(o.clipvalue.has_value()) + int(o.global_clipnorm.has_value()) > 1)
+    refuse("only one of clipnorm, clipvalue and global_clipnorm can be given");
+  if (o.gradient_accumulation_steps && *o.gradient_accumulation_steps < 2)
+    refuse("gradient_accumulation_steps must be at least 2, got " + std::to_string(*o.gradient_accumulation_steps));
+  if (o.use_ema && !(o.ema_momentum >= 0 && o.ema_momentum <= 1)) refuse("ema_momentum must lie in [0, 1], got " + std::to_string(o.ema_momentum));
+  if (o.use_ema && o.ema_overwrite_frequency && *o.ema_overwrite_frequency < 1)
+    refuse("ema_overwrite_frequency must be at least 1, got " + std::to_string(*o.ema_overwrite_frequency));
+  const Variable& rate = o.learning_rate.variable();
+  if (rate.defined() && (!is_float(rate.dtype()) || rate.ndim() != 0))
+    refuse("a variable as learning rate must be a float scalar, '" + rate.path() + "' is " + to_string(TensorSpec{rate.dtype(), rate.shape()}));
+}
+
+// ---- state
+
+/// Iterations and learning rate: they come first, and may be asked for before build().
+void Optimizer::create_common() {
+  if (created_) return;
+  created_ = true;
+  iterations_ = add_state("iteration", scalar(0, int64));
+  if (schedule()) return;
+  rate_ = common_.learning_rate.variable();
+  if (rate_.defined()) state_.push_back(rate_);
+  else rate_ = add_state("learning_rate", scalar(common_.learning_rate.value(), float64));
+}
+
+Variable Optimizer::iterations() {
+  create_common();
+  return iterations_;
+}
+
+Tensor Optimizer::learning_rate() {
+  create_common();
+  return cast(schedule() ? (*schedule())(iterations_.value()) : rate_.value(), float64);
+}
+
+void Optimizer::set_learning_rate(const LearningRate& rate) {
+  if (rate.schedule() || rate.variable().defined()) {
+    if (rate_.defined()) std::erase(state_, rate_);
+    rate_ = rate.variable();
+    if (created_ && rate_.defined()) state_.insert(state_.begin() + 1, rate_);
+    common_.learning_rate = rate;
+    return;
+  }
+  if (schedule())
+    throw TypeError("the learning rate is given by a schedule, so it cannot be set to a number", class_name(), "construct the optimizer with a number as learning_rate");
+  if (rate_.defined()) rate_.assign(rate.value());
+  else common_.learning_rate = rate;
+}
+
+std::vector<Variable> Optimizer::variables() {
+  create_common();
+  return state_;
+}
+
+Variable Optimizer::add_state(std::string_view state, const Tensor& initial) {
+  state_.emplace_back(initial, Variable::Options{.path = path() + "/" + std::string(state), .trainable = false});
+  return state_.back();
+}
+
+Variable Optimizer::add_slot(const Variable& variable, std::string_view slot, double initial) {
+  return add_slot(variable, slot, full(variable.shape(), initial, variable.dtype()));
+}
+
+Variable Optimizer::add_slot(const Variable& variable, std::string_view slot, const Tensor& initial) {
+  return slots_[variable.key()].insert_or_assign(std::string(slot), add_state(variable.path() + "/" + std::string(slot), initial)).first->second;
+}
+
+const Variable& Optimizer::slot(const Variable& variable, std::string_view slot) const {
+  if (const auto slots = slots_.find(variable.key()); slots != slots_.end())
+    if (const auto found = slots->second.find(slot); found != slots->second.end()) return found->second;
+  throw NotFoundError("variable '" + variable.path() + "' has no slot '" + std::string(slot) + "'", class_name(), "create it in build_slots, by add_slot");
+}
+
+void Optimizer::build(std::span<const Variable> variables) {
+  if (built_) return;
+  create_common();
+  trainable_.assign(variables.begin(), variables.end());
+  for (const Variable& variable : variables) known_.insert(variable.key());
+  if (common_.use_ema)
+    for (const Variable& variable : variables) add_slot(variable, "average");
+  if (common_.gradient_accumulation_steps)
+    for (const Variable& variable : variables) add_slot(variable, "gradient_accumulator");
+  built_ = true;
+  build_slots(trainable_);
+}
+
+void Optimizer::exclude_from_weight_decay(std::span<const Variable> variables, const std::vector<std::string>& patterns) {
+  if (built_) throw FailedPreconditionError("variables can be excluded from weight decay only before the optimizer is built", class_name());
+  for (const Variable& variable : variables) undecayed_.insert(variable.key());
+  undecayed_patterns_.insert(undecayed_patterns_.end(), patterns.begin(), patterns.end());
+}
+
+bool Optimizer::decays(const Variable& variable) const {
+  return !undecayed_.contains(variable.key()) &&
+         std::none_of(undecayed_patterns_.begin(), undecayed_patterns_.end(), [&](const std::string& pattern) { return contains_match(variable.path(), pattern); });
+}
+
+std::optional<double> Optimizer::weight_decay_of(const Variable&) const { return common_.weight_decay; }
+
+void Optimizer::constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint) {
+  constraints_.insert_or_assign(variable.key(), std::move(constraint));
+}
+
+Tensor Optimizer::scale_loss(const Tensor& loss) { return common_.loss_scale_factor ? loss * *common_.loss_scale_factor : loss; }
+
+void Optimizer::finalize_variable_values(std::span<const Variable> variables) {
+  if (!common_.use_ema) return;
+  require_known(variables);
+  for (const Variable& variable : variables) variable.assign(slot(variable, "average").value());
+}
+
+// ---- a step
+
+void Optimizer::apply_gradients(std::span<const std::pair<Gradient, Variable>> gradients_and_variables) {
+  std::vector<Gradient> gradients;
+  std::vector<Variable> variables;
+  for (const auto& [gradient, variable] : gradients_and_variables) {
+    gradients.push_back(gradient);
+    variables.push_back(variable);
+  }
+  apply(gradients, variables);
+}
+
+void Optimizer::apply(std::span<const Gradient> gradients, std::span<const Variable> variables) {
+  if (gradients.empty()) return;
+  if (variables.empty()) {
+    if (!built_) throw InvalidArgumentError("gradients without variables need an optimizer that is built", class_name(), "call build(variables) first");
+    variables = trainable_;
+  } else if (!built_) {
+    build(variables);
+  }
+  if (gradients.size() != variables.size())
+    throw InvalidArgumentError("there are " + std::to_string(gradients.size()) + " gradients for " + std::to_string(variables.size()) + " variables", class_name());
+  require_known(variables);
+  run(gradients, variables);
+}
+
+void Optimizer::require_known(std::span<const Variable> variables) const {
+  for (const Variable& variable : variables)
+    if (!known_.contains(variable.key()))
+      throw InvalidArgumentError("the optimizer was not built for variable '" + variable.path() + "'", class_name(), "make another optimizer for other variables");
+}
+
+void Optimizer::warn_missing(const std::vector<std::string>& paths) {
+  std::string list;
+  for (const std::string& path : paths) list += (list.empty() ? "'" : ", '") + path + "'";
+  if (warned_.insert(list).second) std::fprintf(stderr, "lockstep: warning: [%s] no gradient for %s: not updated\n", class_name().c_str(), list.c_str());
+}
+
+void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variable> variables) {
+  std::vector<Tensor> dense;
+  std::vector<Variable> moved;
+  std::vector<std::string> missing;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (!gradients[i].exists()) {
+      missing.push_back(variables[i].path());
+      continue;
+    }
+    Tensor gradient = gradients[i].dense();
+    if (gradient.dtype() != variables[i].dtype()) gradient = cast(gradient, variables[i].dtype());
+    dense.push_back(common_.loss_scale_factor ? gradient / *common_.loss_scale_factor : gradient);
+    moved.push_back(variables[i]);
+  }
+  if (dense.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
+  if (!missing.empty()) warn_missing(missing);
+
+  if (common_.gradient_accumulation_steps) accumulate(dense, moved);
+  else update(std::move(dense), moved);
+  if (common_.use_ema) update_averages();
+  for (const Variable& variable : moved)
+    if (const auto found = constraints_.find(variable.key()); found != constraints_.end()) variable.assign(found->second(variable.value()));
+  iterations_.assign_add(1);
+}
+
+void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables) {
+  const std::int64_t period = *common_.gradient_accumulation_steps;
+  const Tensor due = one_in(iterations_.value() + 1, period);
+  std::vector<Tensor> means;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Variable& sum = slot(variables[i], "gradient_accumulator");
+    sum.assign_add(gradients[i]);
+    means.push_back(sum.value() / double(period));
+  }
+  std::vector<Variable> touched(variables.begin(), variables.end());
+  touched.insert(touched.end(), state_.begin(), state_.end());
+  update_if(due, touched, [&] { update(means, variables); });
+  for (const Variable& variable : trainable_) {
+    const Variable& sum = slot(variable, "gradient_accumulator");
+    sum.assign(where(due, scalar(0.0, sum.dtype()), sum.value()));
+  }
+}
+
+void Optimizer::update(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+  if (common_.clipnorm.value_or(0) > 0)
+    for (Tensor& gradient : gradients) gradient = clip_by_norm(gradient, *common_.clipnorm);
+  else if (common_.global_clipnorm.value_or(0) > 0)
+    gradients = clip_by_global_norm(gradients, *common_.global_clipnorm);
+  else if (common_.clipvalue.value_or(0) > 0)
+    for (Tensor& gradient : gradients) gradient = clip_by_value(gradient, -*common_.clipvalue, *common_.clipvalue);
+
+  const Tensor rate = learning_rate();
+  for (const Variable& variable : variables) {
+    const std::optional<double> decay = weight_decay_of(variable);
+    if (decay && decays(variable)) variable.assign(variable.value() - variable.value() * *decay * cast(rate, variable.dtype()));
+  }
+  begin_update();
+  for (std::size_t i = 0; i < gradients.size(); ++i) update_step(gradients[i], variables[i], cast(rate, variables[i].dtype()));
+}
+
+void Optimizer::update_step(const Tensor&, const Variable&, const Tensor&) {
+  throw UnimplementedError("update_step is not overridden", class_name());
+}
+
+void Optimizer::update_averages() {
+  const Tensor count = updates();
+  const Tensor first = equal(count, scalar(0, int64));
+  const double momentum = common_.ema_momentum;
+  for (const Variable& variable : trainable_) {
+    const Variable& average = slot(variable, "average");
+    average.assign(where(first, variable.value(), average.value() * momentum + variable.value() * (1 - momentum)));
+  }
+  if (!common_.ema_overwrite_frequency) return;
+  const Tensor due = one_in(count + 1, *common_.ema_overwrite_frequency);
+  for (const Variable& variable : trainable_) variable.assign(where(due, slot(variable, "average").value(), variable.value()));
+}
+
+Tensor Optimizer::updates() {
+  const Tensor calls = iterations().value();
+  return common_.gradient_accumulation_steps ? floordiv(calls, scalar(*common_.gradient_accumulation_steps, int64)) : calls;
+}
+
+Tensor Optimizer::update_number() { return cast(updates() + 1, float64); }
+
+void Optimizer::update_if(const Tensor& condition, std::span<const Variable> variables, const std::function<void()>& update) {
+  if (!condition.is_symbolic()) {
+    if (condition.item<bool>()) update();
+    return;
+  }
+  // Selecting keeps the update in the pointwise pass over each variable, where a branch would copy all of the state in and out.
+  std::vector<Tensor> before;
+  for (const Variable& variable : variables) before.push_back(variable.value());
+  update();
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    const Tensor after = variables[i].value();
+    if (after.id() != before[i].id()) variables[i].assign(where(condition, after, before[i]));
+  }
+}
+
+}  // namespace lockstep::optim

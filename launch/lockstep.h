@@ -7,7 +7,9 @@
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>
+#include <lockstep/tensor/dlpack.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/npy.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/print.h>

@@ -1,13 +1,16 @@
 #pragma once
 // Tensors from values at hand: nested braces, vectors, spans.
 
+#include <algorithm>
 #include <concepts>
 #include <cstring>
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -60,9 +63,10 @@ Tensor constant(const std::vector<T>& values) {
 template <class T>
 Tensor constant(const std::vector<T>& values, const Shape& shape);
 
-/// The caller's memory itself, without a copy: it must stay, unchanged, for as long as any tensor shares it.
+/// The caller's memory itself, without a copy: it must stay, unchanged, for as long as any tensor shares it. `release`, which must not
+/// throw, runs once, in the thread that drops the last such tensor. Throws as constant() does; then `release` has not run.
 template <class T>
-Tensor borrow(std::span<const T> values, const Shape& shape);
+Tensor borrow(std::span<const T> values, const Shape& shape, std::function<void()> release = {});
 
 /// Zeros (false, empty strings).
 Tensor zeros(const Shape& shape, DType dtype = float32);
@@ -89,9 +93,9 @@ Tensor constant(const std::vector<T>& values, const Shape& shape) {
 }
 
 template <class T>
-Tensor borrow(std::span<const T> values, const Shape& shape) {
+Tensor borrow(std::span<const T> values, const Shape& shape, std::function<void()> release) {
   detail::require_numel(values.size(), shape);
-  return Tensor::borrow(const_cast<T*>(values.data()), shape, dtype_of<T>, {});
+  return Tensor::borrow(const_cast<T*>(values.data()), shape, dtype_of<T>, std::move(release));
 }
 
 }  // namespace lockstep

@@ -4,6 +4,8 @@
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/io/batch_source.h>
+#include <lockstep/io/dataset.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>

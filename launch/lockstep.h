@@ -5,10 +5,12 @@
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/io/batch_source.h>
+#include <lockstep/io/confusion_matrix.h>
 #include <lockstep/io/csv.h>
 #include <lockstep/io/dataset.h>
 #include <lockstep/io/fashion_mnist.h>
 #include <lockstep/io/idx.h>
+#include <lockstep/io/image.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>

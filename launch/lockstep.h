@@ -5,6 +5,14 @@
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/gradient_check.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/io/batch_source.h>
+#include <lockstep/io/confusion_matrix.h>
+#include <lockstep/io/csv.h>
+#include <lockstep/io/dataset.h>
+#include <lockstep/io/fashion_mnist.h>
+#include <lockstep/io/idx.h>
+#include <lockstep/io/image.h>
+#include <lockstep/io/npz.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>

@@ -26,13 +26,13 @@ void add_bench(CLI::App& app) {
   static std::string filter;
   static bool json = false;
   static double seconds = 1;
-  bench->add_option("suite", suite, "eager, ops or graph")->required()->check(CLI::IsMember({"eager", "ops", "graph"}));
+  bench->add_option("suite", suite, "eager, ops, graph or pipeline")->required()->check(CLI::IsMember({"eager", "ops", "graph", "pipeline"}));
   bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
   bench->callback([] {
     namespace b = lockstep::bench;
-    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), filter, json, seconds);
+    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : suite == "graph" ? b::graph_cases() : b::pipeline_cases(), filter, json, seconds);
   });
 }
 

@@ -1,6 +1,5 @@
 // Random numbers: each element is a function of the key and its position.
 
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -8,25 +7,14 @@
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
+#include <lockstep/tensor/philox.h>
 #include <lockstep/tensor/special.h>
 
 namespace lockstep {
 namespace {
 
-using Words = std::array<std::uint32_t, 4>;
-
-/// Philox4x32-10.
-Words philox(std::uint64_t position, std::uint64_t stream, std::uint64_t seed) {
-  Words counter{std::uint32_t(position), std::uint32_t(position >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)};
-  std::uint32_t k0 = std::uint32_t(seed), k1 = std::uint32_t(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t(0xD2511F53u) * counter[0], b = std::uint64_t(0xCD9E8D57u) * counter[2];
-    counter = {std::uint32_t(b >> 32) ^ counter[1] ^ k0, std::uint32_t(b), std::uint32_t(a >> 32) ^ counter[3] ^ k1, std::uint32_t(a)};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return counter;
-}
+using random::philox;
+using Words = random::PhiloxWords;
 
 /// [0, 1) with 24 and 53 random bits.
 float unit(std::uint32_t word) { return float(word >> 8) * 0x1p-24f; }

@@ -21,9 +21,10 @@ struct Case {
 /// time per case. Throws NotFoundError if no case is left.
 void run(std::vector<Case> cases, const std::string& filter, bool json, double seconds);
 
-/// The suites: `lockstep bench eager|ops|graph`.
+/// The suites: `lockstep bench eager|ops|graph|pipeline`.
 std::vector<Case> eager_cases();
 std::vector<Case> op_cases();
 std::vector<Case> graph_cases();
+std::vector<Case> pipeline_cases();
 
 }  // namespace lockstep::bench

@@ -1,0 +1,35 @@
+#pragma once
+// What a training loop asks of its data: batches, one after the other, and a position that a checkpoint can hold.
+
+#include <cstdint>
+
+#include <lockstep/tensor/tensor.h>
+
+namespace lockstep::io {
+
+/// The length of a stream without end, and of one whose length only reading it shows.
+inline constexpr std::int64_t kInfinite = -1;
+inline constexpr std::int64_t kUnknown = -2;
+
+/// Where a stream stands: `offset` elements of pass number `epoch` have been delivered.
+struct DatasetState {
+  std::int64_t epoch = 0;
+  std::int64_t offset = 0;
+  friend bool operator==(const DatasetState&, const DatasetState&) = default;
+};
+
+/// A source of batches, each a few tensors (inputs, targets, weights). It is read in passes, the epochs.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// The next batch of this pass; false at its end, after which the next call begins the following pass.
+  virtual bool next(Tensors& batch) = 0;
+  /// Where the source stands; between two passes at offset 0 of the later one.
+  virtual DatasetState state() const = 0;
+  /// Goes to a position that state() gave, here or in an earlier process: the batches that follow are the same ones.
+  virtual void restore(const DatasetState& state) = 0;
+  /// Batches in one pass, kInfinite or kUnknown.
+  virtual std::int64_t cardinality() const = 0;
+};
+
+}  // namespace lockstep::io

@@ -1,0 +1,72 @@
+#include <lockstep/io/image.h>
+
+#include <png.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include <lockstep/tensor/base/error.h>
+
+namespace lockstep::io {
+namespace {
+
+void require_images(const Tensor& images, int axes, const char* function) {
+  if (!images.defined() || images.is_symbolic()) throw InvalidArgumentError("there are no elements to look at", function);
+  if (images.dtype() != uint8) throw TypeError("an image is uint8, not " + to_string(images.spec()), function, "scale to 0 ... 255 and cast");
+  if (images.ndim() != axes && images.ndim() != axes + 1)
+    throw InvalidArgumentError("expected " + std::to_string(axes) + " axes, or one more for the channels, got " + to_string(images.spec()), function);
+}
+
+}  // namespace
+
+void write_png(const std::string& path, const Tensor& image) {
+  require_images(image, 2, "write_png");
+  const std::int64_t channels = image.ndim() == 3 ? image.shape()[2] : 1;
+  if (channels != 1 && channels != 3) throw InvalidArgumentError("an image has 1 or 3 channels, not " + to_string(image.spec()), "write_png");
+  const std::int64_t height = image.shape()[0], width = image.shape()[1];
+  if (height < 1 || width < 1 || height > PNG_UINT_31_MAX || width > PNG_UINT_31_MAX / 3) throw InvalidArgumentError("no PNG file has the size of " + to_string(image.spec()), "write_png");
+
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "wb"));
+  if (!file) throw NotFoundError("cannot open '" + path + "' for writing: " + std::strerror(errno));
+  png_image header{};
+  header.version = PNG_IMAGE_VERSION;
+  header.width = png_uint_32(width);
+  header.height = png_uint_32(height);
+  header.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  const bool written = png_image_write_to_stdio(&header, file.get(), 0, image.raw(), 0, nullptr) != 0;
+  png_image_free(&header);
+  if (!written) throw ResourceExhaustedError("cannot write '" + path + "': " + header.message);
+  if (std::fclose(file.release()) != 0) throw ResourceExhaustedError("cannot write '" + path + "': " + std::strerror(errno));
+}
+
+Tensor image_grid(const Tensor& images, const GridOptions& options) {
+  require_images(images, 3, "image_grid");
+  if (options.columns < 0 || options.margin < 0) throw InvalidArgumentError("columns and margin must not be negative", "image_grid");
+  const std::int64_t n = images.shape()[0], height = images.shape()[1], width = images.shape()[2];
+  if (n == 0) throw InvalidArgumentError("there is no image to lay out: " + to_string(images.spec()), "image_grid");
+  const std::int64_t channels = images.ndim() == 4 ? images.shape()[3] : 1;
+  const std::int64_t columns = options.columns > 0 ? options.columns : std::int64_t(std::ceil(std::sqrt(double(n))));
+  const std::int64_t rows = (n + columns - 1) / columns, margin = options.margin;
+
+  Shape shape{rows * (height + margin) + margin, columns * (width + margin) + margin};
+  if (images.ndim() == 4) shape.push_back(channels);
+  Tensor grid = Tensor::empty(shape, uint8);
+  auto* to = grid.mutable_data<std::uint8_t>();
+  std::fill_n(to, grid.numel(), options.background);
+  const auto* from = static_cast<const std::uint8_t*>(images.raw());
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t y = 0; y < height; ++y) {
+      const std::int64_t top = margin + i / columns * (height + margin) + y, left = margin + i % columns * (width + margin);
+      std::copy_n(from + (i * height + y) * width * channels, width * channels, to + (top * shape[1] + left) * channels);
+    }
+  return grid;
+}
+
+}  // namespace lockstep::io

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
-#include <regex>
 
 #include <nlohmann/json.hpp>
+#include <re2/re2.h>
 
 #include <lockstep/optim/clipping.h>
 #include <lockstep/tensor/constant.h>
@@ -29,20 +29,24 @@ std::string snake_case(std::string_view name) {
   return result;
 }
 
-std::regex compile(const std::string& pattern) {
-  try {
-    return std::regex(pattern);
-  } catch (const std::regex_error& error) {
-    throw InvalidArgumentError("'" + pattern + "' is not a regular expression: " + error.what(), "Optimizer");
-  }
+void require_pattern(const RE2& pattern) {
+  if (!pattern.ok()) throw InvalidArgumentError("'" + pattern.pattern() + "' is not a regular expression: " + pattern.error(), "Optimizer");
 }
 
 Tensor one_in(const Tensor& count, std::int64_t period) { return equal(mod(count, scalar(period, int64)), scalar(0, int64)); }
 
 }  // namespace
 
-bool contains_match(const std::string& text, const std::string& pattern) { return std::regex_search(text, compile(pattern)); }
-bool is_match(const std::string& text, const std::string& pattern) { return std::regex_match(text, compile(pattern)); }
+bool contains_match(const std::string& text, const std::string& pattern) {
+  const RE2 expression(pattern, RE2::Quiet);
+  require_pattern(expression);
+  return RE2::PartialMatch(text, expression);
+}
+bool is_match(const std::string& text, const std::string& pattern) {
+  const RE2 expression(pattern, RE2::Quiet);
+  require_pattern(expression);
+  return RE2::FullMatch(text, expression);
+}
 
 // ---- configuration
 

@@ -4,6 +4,13 @@
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/nn/loss.h>
+#include <lockstep/nn/losses.h>
+#include <lockstep/nn/metric.h>
+#include <lockstep/nn/metrics.h>
+#include <lockstep/nn/metrics_counts.h>
+#include <lockstep/nn/metrics_iou.h>
+#include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>

@@ -2,6 +2,7 @@
 
 #include <lockstep/autodiff/trace.h>
 #include <lockstep/nn/loss.h>
+#include <lockstep/tensor/op.h>
 
 namespace lockstep::nn {
 
@@ -30,10 +31,9 @@ Tensor labels_of(const Tensor& y_true, const Tensor& y_pred, std::string_view ow
 }
 
 Tensor operand_of(const Tensor& x, std::string_view op) {
-  if (!x.is_symbolic()) return {};
-  auto& trace = *static_cast<autodiff::Trace*>(x.symbol().trace);
-  const autodiff::Node& node = trace.graph().producer(x.symbol().value);
-  return node.kind == autodiff::Node::Kind::op && node.op->name == op ? trace.symbol(node.inputs[0]) : Tensor();
+  const auto* trace = dynamic_cast<const autodiff::Trace*>(listeners().tracer);
+  const auto* call = trace ? trace->producer(x) : nullptr;
+  return call && call->op->name == op ? call->inputs[0] : Tensor();
 }
 
 }  // namespace lockstep::nn

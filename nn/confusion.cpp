@@ -119,7 +119,7 @@ Tensor Confusion::operator[](Count count) const {
   const Tensor& weights = of_positives ? positives_ : negatives_;
   if (above_.defined()) return reduce_sum((is_above ? above_ : 1.0 - above_) * weights, 1);
   const Tensor& above = of_positives ? true_above_ : false_above_;
-  return is_above ? above : (multi_label_ ? reduce_sum(weights, 0) : reduce_sum(weights)) - above;
+  return is_above ? above : (multi_label_ ? reduce_sum(transpose(weights), 1) : reduce_sum(weights)) - above;
 }
 
 }  // namespace lockstep::nn

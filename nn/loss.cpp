@@ -29,7 +29,7 @@ bool fits(const Shape& small, const Shape& large) {
   return true;
 }
 
-/// values * weights. Weights of fewer axes would be broadcast along the wrong ones: they are refused.
+/// values * weights. Weights of fewer axes would be broadcast along the last ones, which are not the samples: they are refused.
 Tensor weighted(const Tensor& values, const Tensor& weights, const std::string& owner) {
   const bool scalar_values = values.shape().known() && values.ndim() == 0;  // a loss that is one number: each weight scales it
   if (!scalar_values && !fits(weights.shape(), values.shape()))
@@ -128,7 +128,7 @@ Tensor Loss::operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor
   Tensor weights = apply_mask(sample_weight, counted, dtype, reduction_);
   if (weights.defined()) {
     std::tie(values, weights) = align_ranks(values, weights);
-    values = weighted(values, weights, class_name());
+    values = values_end_in_classes() ? values * weights : weighted(values, weights, class_name());
   }
   return reduced(values, weights, reduction_);
 }

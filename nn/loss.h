@@ -41,6 +41,9 @@ class Loss : public Component {
   /// Which of the values count; undefined: all of them.
   virtual Tensor valid(const Tensor& y_true, const Tensor& y_pred, const Tensor& values) const;
 
+  /// Are the last axes of the values classes? Weights of fewer axes than the values are then meant for them; else they are refused.
+  virtual bool values_end_in_classes() const { return false; }
+
   /// The reduced loss. Casts to dtype(), aligns (n,) with (n, 1), weighs, reduces. `sample_weight`: a scalar, one weight per sample, or
   /// one per value; `mask`: false where a value does not count; the mean is then over the others.
   /// Throws InvalidArgumentError for shapes that do not fit: nothing is silently broadcast to a matrix.

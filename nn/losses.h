@@ -294,6 +294,7 @@ class Dice : public Loss {
   Dice();
   explicit Dice(Options options);
   Tensor call(const Tensor& y_true, const Tensor& y_pred) const override;
+  bool values_end_in_classes() const override { return options_.axis.has_value(); }
   void fields(Fields& f) override;
 
  private:
@@ -313,6 +314,7 @@ class Tversky : public Loss {
   Tversky();
   explicit Tversky(Options options);
   Tensor call(const Tensor& y_true, const Tensor& y_pred) const override;
+  bool values_end_in_classes() const override { return options_.axis.has_value(); }
   void fields(Fields& f) override;
 
  private:

@@ -50,8 +50,9 @@ Tensor huber(const Tensor& y_true, const Tensor& y_pred, double delta) {
 
 Tensor log_cosh(const Tensor& y_true, const Tensor& y_pred) {
   const Aligned a = aligned(y_true, y_pred, "log_cosh");
+  constexpr float kLog2 = std::numbers::ln2_v<float>;  // Keras rounds it to float32 in every dtype, and so do the reference values
   const Tensor error = a.y_pred - a.y_true;
-  return reduce_mean(error + softplus(error * -2.0) - std::numbers::ln2, -1);
+  return reduce_mean(error + softplus(error * -2.0) - kLog2, -1);
 }
 
 Tensor cosine_similarity(const Tensor& y_true, const Tensor& y_pred, std::int64_t axis) {

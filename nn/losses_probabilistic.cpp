@@ -58,7 +58,8 @@ Tensor categorical_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred
   const Tensor truth = smoothed(a.y_true, label_smoothing, class_count(a.y_true));
   const Tensor given = from_logits ? softmax(a.y_pred, axis) : a.y_pred;
   const Tensor p = clipped(given / reduce_sum(given, axis, true));
-  const Tensor weight = alpha.single ? scalar(alpha.values[0], dtype) : as_dtype(constant(alpha.values), dtype);
+  // A list of literals is float32, as it is in Keras; a single number is exact in any dtype.
+  const Tensor weight = alpha.single ? scalar(alpha.values[0], dtype) : as_dtype(cast(constant(alpha.values), float32), dtype);
   return reduce_sum(pow(1.0 - p, scalar(gamma, dtype)) * weight * (-truth * log(p)), axis);
 }
 

@@ -1,7 +1,7 @@
 // Counts at thresholds, and what curves of them say.
 
 #include <algorithm>
-#include <cmath>
+#include <cctype>
 
 #include <lockstep/nn/aligned.h>
 #include <lockstep/nn/metrics_counts.h>
@@ -129,8 +129,8 @@ void AUC::configured() {
   one_of(options_.curve, {"ROC", "PR", "PRGAIN"}, "curve");
   one_of(options_.summation_method, {"interpolation", "minoring", "majoring"}, "summation_method");
   if (options_.thresholds) {
+    std::sort(options_.thresholds->begin(), options_.thresholds->end());
     thresholds_ = resolved(*options_.thresholds, 0, name());
-    std::sort(thresholds_.begin(), thresholds_.end());
     thresholds_.insert(thresholds_.begin(), 0);
     thresholds_.push_back(1);
     options_.num_thresholds = std::int64_t(thresholds_.size());

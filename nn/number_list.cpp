@@ -1,5 +1,7 @@
 #include <lockstep/nn/number_list.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 namespace lockstep::nn {

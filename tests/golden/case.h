@@ -47,5 +47,6 @@ void require_close(const std::string& what, const lockstep::Tensor& actual, cons
 void check_op(const Case& c);
 void check_gradient(const Case& c);
 void check_derivative(const Case& c);
+void check_losses_metrics(const Case& c);
 
 }  // namespace golden

@@ -68,7 +68,13 @@ Tensors Trace::trace(const OpDef& op, const AttrList& attrs, std::span<const Ten
   const int node = graph_.add_call(op, attrs, operands, outputs);
   Tensors results;
   for (const ValueId output : graph_.nodes[std::size_t(node)].outputs) results.push_back(symbol(output));
+  for (const Tensor& result : results) calls_.emplace(result.id(), Call{&op, Tensors(inputs.begin(), inputs.end())});
   return results;
+}
+
+const Trace::Call* Trace::producer(const Tensor& result) const {
+  const auto found = calls_.find(result.id());
+  return found == calls_.end() ? nullptr : &found->second;
 }
 
 Trace::State& Trace::state(const Variable& variable) {

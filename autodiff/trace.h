@@ -36,6 +36,14 @@ class Trace : public Tracer {
   /// Variables that were created inside, nested traces included.
   const std::vector<Variable>& created() const { return created_; }
 
+  /// An op of this trace and its operands, as they were given: tapes know them by their ids.
+  struct Call {
+    const OpDef* op;
+    Tensors inputs;
+  };
+  /// The call that gave `result`; null if none of this trace did.
+  const Call* producer(const Tensor& result) const;
+
   Tensors trace(const OpDef& op, const AttrList& attrs, std::span<const Tensor> inputs) override;
   Tensor read(const Variable& variable) override;
   void assign(const Variable& variable, const Tensor& value) override;
@@ -57,6 +65,7 @@ class Trace : public Tracer {
   std::unordered_map<std::uint64_t, ValueId> imported_;    // tensor id -> value
   std::vector<Tensor> kept_;                               // imported tensors stay alive, so that ids stay unique
   std::vector<Tensor> captures_;
+  std::unordered_map<std::uint64_t, Call> calls_;  // tensor id -> what gave it
   struct State {
     Variable variable;
     ValueId entry;

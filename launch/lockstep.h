@@ -13,6 +13,12 @@
 #include <lockstep/io/idx.h>
 #include <lockstep/io/image.h>
 #include <lockstep/io/npz.h>
+#include <lockstep/nn/loss.h>
+#include <lockstep/nn/losses.h>
+#include <lockstep/nn/metric.h>
+#include <lockstep/nn/metrics.h>
+#include <lockstep/nn/metrics_counts.h>
+#include <lockstep/nn/metrics_iou.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>
@@ -21,6 +27,7 @@
 #include <lockstep/optim/schedule.h>
 #include <lockstep/optim/sgd.h>
 #include <lockstep/optim/wrappers.h>
+#include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>

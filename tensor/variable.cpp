@@ -82,6 +82,7 @@ Variable::Variable(const Tensor& initial, Options options) : cell_(std::make_sha
 }
 
 const std::string& Variable::path() const { return cell_->path; }
+void Variable::rename(std::string path) const { cell_->path = std::move(path); }
 bool Variable::trainable() const { return cell_->trainable; }
 StateKind Variable::kind() const { return cell_->kind; }
 DType Variable::dtype() const { return cell_->spec.dtype; }

@@ -66,6 +66,9 @@ class Variable {
   const Variable& scatter_nd_add(const Tensor& indices, const Tensor& updates) const;
   const Variable& scatter_nd_sub(const Tensor& indices, const Tensor& updates) const;
 
+  /// Gives the variable its place in the state tree; whoever owns it calls this before anybody else looks at the path.
+  void rename(std::string path) const;
+
   /// The engine's own access, unseen by tapes and traces: the present value (shared), and its replacement.
   Tensor peek() const;
   void poke(Tensor value) const;

@@ -48,5 +48,6 @@ void check_op(const Case& c);
 void check_gradient(const Case& c);
 void check_derivative(const Case& c);
 void check_optimizer(const Case& c);
+void check_losses_metrics(const Case& c);
 
 }  // namespace golden

@@ -19,6 +19,7 @@ constexpr Family kFamilies[] = {
     {"grads", "grads.h5", golden::check_gradient},
     {"derivatives", "derivatives.h5", golden::check_derivative},
     {"optimizers", "optimizers.h5", golden::check_optimizer},
+    {"losses_metrics", "losses_metrics.h5", golden::check_losses_metrics},
 };
 
 /// "family name" lines of what is not built yet.
@@ -70,7 +71,7 @@ int main(int argc, char** argv) {
         else if (!complaint.empty() && is_pending) return void(++waiting);
         if (complaint.empty()) return void(++passed);
         ++failed;
-        std::printf("FAILED %s %s %s: %s\n", family.name, c.name.c_str(), c.spec.value("attrs", golden::Json::object()).dump().c_str(), complaint.c_str());
+        std::printf("FAILED %s %s %s: %s\n", family.name, c.name.c_str(), c.spec.value("attrs", c.spec.value("args", golden::Json())).dump().c_str(), complaint.c_str());
       });
     } catch (const std::exception& error) {
       ++failed;

@@ -1,0 +1,12 @@
+#pragma once
+// Names of classes as Keras turns them into names of objects.
+
+#include <string>
+#include <string_view>
+
+namespace lockstep::nn {
+
+/// "MeanSquaredError" -> "mean_squared_error", "KLDivergence" -> "kl_divergence", "IoU" -> "io_u".
+std::string snake_case(std::string_view class_name);
+
+}  // namespace lockstep::nn

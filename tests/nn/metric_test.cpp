@@ -130,8 +130,8 @@ TEST(Metric, PutsAThresholdItselfBelow) {
 
 TEST(Metric, KeepsAnAreaOfEvenThresholdsLikeOneOfListedThresholds) {
   // Buckets and comparisons must count alike, on the thresholds too.
-  metrics::AUC buckets({.num_thresholds = 5}), compared({.thresholds = std::vector<double>{0.25, 0.5, 0.7500001}});
-  compared.update_state(constant({0, 0, 1, 1, 1}), constant({0.f, 0.25f, 0.5f, 0.7500001f, 1.f}));
+  metrics::AUC buckets({.num_thresholds = 5}), compared({.thresholds = std::vector<double>{0.25, 0.5, 0.76}});
+  compared.update_state(constant({0, 0, 1, 1, 1}), constant({0.f, 0.25f, 0.5f, 0.76f, 1.f}));
   buckets.update_state(constant({0, 0, 1, 1, 1}), constant({0.f, 0.25f, 0.5f, 0.75f, 1.f}));
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(buckets.variables()[i].value().to_vector<float>(), compared.variables()[i].value().to_vector<float>()) << i;
 }

@@ -4,6 +4,10 @@
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/nn/activations.h>
+#include <lockstep/nn/constraints.h>
+#include <lockstep/nn/initializers.h>
+#include <lockstep/nn/regularizers.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>

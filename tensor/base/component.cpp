@@ -26,6 +26,12 @@ class Writer : public Fields {
   void field(std::string_view name, Ints& value) override { put(name, std::vector<std::int64_t>(value.begin(), value.end())); }
   void field(std::string_view name, std::vector<double>& value) override { put(name, value); }
   void field(std::string_view name, std::vector<std::string>& value) override { put(name, value); }
+  void field(std::string_view name, AttrValue& value) override {
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) put(name, *integer);
+    else if (const auto* list = std::get_if<Ints>(&value)) put(name, std::vector<std::int64_t>(list->begin(), list->end()));
+    else if (const auto* word = std::get_if<std::string>(&value)) put(name, *word);
+    else put(name, nullptr);
+  }
   void field(std::string_view name, Json& value) override { put(name, value); }
   Json config = Json::object();
 
@@ -85,6 +91,21 @@ class Reader : public Fields {
     for (const Json& each : json->is_array() ? *json : Json::array({*json}))
       if (each.is_string()) value.push_back(each.get<std::string>());
       else refuse(name, "strings", *json);
+  }
+  void field(std::string_view name, AttrValue& value) override {
+    const Json* json = find(name);
+    if (!json) return;
+    if (json->is_null()) {
+      value = None{};
+    } else if (json->is_number_integer()) {
+      value = json->get<std::int64_t>();
+    } else if (json->is_string()) {
+      value = json->get<std::string>();
+    } else {
+      Ints list;
+      field(name, list);
+      value = list;
+    }
   }
   void field(std::string_view name, Json& value) override {
     if (const Json* json = find(name)) value = *json;
@@ -189,6 +210,7 @@ std::string cpp_name(const Component& component) {
         names.push_back(entry->name);
         names.insert(names.end(), entry->aliases.begin(), entry->aliases.end());
       }
+    for (const auto& [function, wrapped] : all.functions) names.push_back(function);
   }
   const std::string near = nearest_name(name, names);
   throw NotFoundError("could not locate '" + name + "' among " + std::string(module), {},

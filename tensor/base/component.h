@@ -43,6 +43,8 @@ class Fields {
   virtual void field(std::string_view name, Ints& value) = 0;
   virtual void field(std::string_view name, std::vector<double>& value) = 0;
   virtual void field(std::string_view name, std::vector<std::string>& value) = 0;
+  /// A whole number, a list of them, a word, or null: as it is ("axis", "axes").
+  virtual void field(std::string_view name, AttrValue& value) = 0;
   /// Anything, as it is.
   virtual void field(std::string_view name, Json& value) = 0;
   /// null where there is no value.

@@ -47,5 +47,13 @@ void require_close(const std::string& what, const lockstep::Tensor& actual, cons
 void check_op(const Case& c);
 void check_gradient(const Case& c);
 void check_derivative(const Case& c);
+void check_component(const Case& c);
+void check_layer(const Case& c);
+
+/// Throws Mismatch unless `actual` has at least the keys of `expected` with these values; numbers equal to 1e-12 relative, or after
+/// the rounding to float32 that Keras applies to some of its own.
+void require_config(const Json& actual, const Json& expected);
+/// Throws Mismatch unless `f` throws an error of the category that a refusal names ("InvalidArgument", "TypeError", "IndexError").
+void require_refusal(const std::string& wanted, const std::function<void()>& f);
 
 }  // namespace golden

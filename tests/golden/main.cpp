@@ -18,6 +18,7 @@ constexpr Family kFamilies[] = {
     {"ops", "ops.h5", golden::check_op},
     {"grads", "grads.h5", golden::check_gradient},
     {"derivatives", "derivatives.h5", golden::check_derivative},
+    {"components", "components.h5", golden::check_component},
 };
 
 /// "family name" lines of what is not built yet.
@@ -69,7 +70,7 @@ int main(int argc, char** argv) {
         else if (!complaint.empty() && is_pending) return void(++waiting);
         if (complaint.empty()) return void(++passed);
         ++failed;
-        std::printf("FAILED %s %s %s: %s\n", family.name, c.name.c_str(), c.spec.at("attrs").dump().c_str(), complaint.c_str());
+        std::printf("FAILED %s %s %s: %s\n", family.name, c.name.c_str(), c.spec.value("attrs", golden::Json::object()).dump().c_str(), complaint.c_str());
       });
     } catch (const std::exception& error) {
       ++failed;

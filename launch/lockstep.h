@@ -7,6 +7,17 @@
 #include <lockstep/nn/activations.h>
 #include <lockstep/nn/constraints.h>
 #include <lockstep/nn/initializers.h>
+#include <lockstep/nn/layer.h>
+#include <lockstep/nn/layers/attention.h>
+#include <lockstep/nn/layers/convolutional.h>
+#include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/merging.h>
+#include <lockstep/nn/layers/normalization.h>
+#include <lockstep/nn/layers/pooling.h>
+#include <lockstep/nn/layers/preprocessing.h>
+#include <lockstep/nn/layers/recurrent.h>
+#include <lockstep/nn/layers/regularization.h>
+#include <lockstep/nn/layers/reshaping.h>
 #include <lockstep/nn/regularizers.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>

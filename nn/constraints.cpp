@@ -25,10 +25,14 @@ Tensor norms_of(const Tensor& w, const Axes& axis) { return sqrt(reduce_sum(squa
 std::shared_ptr<Constraint> Constraint::wrap(Named<Function> function) { return std::make_shared<FunctionConstraint>(std::move(function)); }
 
 void Constraint::register_builtins() {
-  register_class(component_class<MaxNorm>("MaxNorm", kModule, {}, {"max_norm"}));
-  register_class(component_class<NonNeg>("NonNeg", kModule, {}, {"non_neg"}));
-  register_class(component_class<UnitNorm>("UnitNorm", kModule, {}, {"unit_norm"}));
-  register_class(component_class<MinMaxNorm>("MinMaxNorm", kModule, {}, {"min_max_norm"}));
+  static const bool once = [] {
+    register_class(component_class<MaxNorm>("MaxNorm", kModule, {}, {"max_norm"}));
+    register_class(component_class<NonNeg>("NonNeg", kModule, {}, {"non_neg"}));
+    register_class(component_class<UnitNorm>("UnitNorm", kModule, {}, {"unit_norm"}));
+    register_class(component_class<MinMaxNorm>("MinMaxNorm", kModule, {}, {"min_max_norm"}));
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 void MaxNorm::fields(Fields& f) {

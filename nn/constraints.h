@@ -16,6 +16,7 @@ class Constraint : public Component {
   using Function = std::function<Tensor(const Tensor&)>;
   static std::shared_ptr<Constraint> wrap(Named<Function> function);
   static void register_builtins();
+  Constraint() { register_builtins(); }
   virtual Tensor operator()(const Tensor& w) const = 0;
 };
 

@@ -30,21 +30,25 @@ Ints dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
 std::shared_ptr<Initializer> Initializer::wrap(Named<Function> function) { return std::make_shared<FunctionInitializer>(std::move(function)); }
 
 void Initializer::register_builtins() {
-  register_class(component_class<Zeros>("Zeros", kModule, {}, {"zeros", "zero"}));
-  register_class(component_class<Ones>("Ones", kModule, {}, {"ones", "one"}));
-  register_class(component_class<Constant>("Constant", kModule));
-  register_class(component_class<Identity>("Identity", kModule, {}, {"identity", "IdentityInitializer"}));
-  register_class(component_class<RandomNormal>("RandomNormal", kModule, {}, {"random_normal", "normal"}));
-  register_class(component_class<TruncatedNormal>("TruncatedNormal", kModule, {}, {"truncated_normal"}));
-  register_class(component_class<RandomUniform>("RandomUniform", kModule, {}, {"random_uniform", "uniform"}));
-  register_class(component_class<VarianceScaling>("VarianceScaling", kModule, {}, {"variance_scaling"}));
-  register_class(component_class<GlorotUniform>("GlorotUniform", kModule, {}, {"glorot_uniform"}));
-  register_class(component_class<GlorotNormal>("GlorotNormal", kModule, {}, {"glorot_normal"}));
-  register_class(component_class<LecunUniform>("LecunUniform", kModule, {}, {"lecun_uniform"}));
-  register_class(component_class<LecunNormal>("LecunNormal", kModule, {}, {"lecun_normal"}));
-  register_class(component_class<HeUniform>("HeUniform", kModule, {}, {"he_uniform"}));
-  register_class(component_class<HeNormal>("HeNormal", kModule, {}, {"he_normal"}));
-  register_class(component_class<Orthogonal>("Orthogonal", kModule, {}, {"orthogonal", "OrthogonalInitializer"}));
+  static const bool once = [] {
+    register_class(component_class<Zeros>("Zeros", kModule, {}, {"zeros", "zero"}));
+    register_class(component_class<Ones>("Ones", kModule, {}, {"ones", "one"}));
+    register_class(component_class<Constant>("Constant", kModule));
+    register_class(component_class<Identity>("Identity", kModule, {}, {"identity", "IdentityInitializer"}));
+    register_class(component_class<RandomNormal>("RandomNormal", kModule, {}, {"random_normal", "normal"}));
+    register_class(component_class<TruncatedNormal>("TruncatedNormal", kModule, {}, {"truncated_normal"}));
+    register_class(component_class<RandomUniform>("RandomUniform", kModule, {}, {"random_uniform", "uniform"}));
+    register_class(component_class<VarianceScaling>("VarianceScaling", kModule, {}, {"variance_scaling"}));
+    register_class(component_class<GlorotUniform>("GlorotUniform", kModule, {}, {"glorot_uniform"}));
+    register_class(component_class<GlorotNormal>("GlorotNormal", kModule, {}, {"glorot_normal"}));
+    register_class(component_class<LecunUniform>("LecunUniform", kModule, {}, {"lecun_uniform"}));
+    register_class(component_class<LecunNormal>("LecunNormal", kModule, {}, {"lecun_normal"}));
+    register_class(component_class<HeUniform>("HeUniform", kModule, {}, {"he_uniform"}));
+    register_class(component_class<HeNormal>("HeNormal", kModule, {}, {"he_normal"}));
+    register_class(component_class<Orthogonal>("Orthogonal", kModule, {}, {"orthogonal", "OrthogonalInitializer"}));
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 Tensor Zeros::operator()(const Shape& shape, DType dtype) const { return zeros(shape, dtype); }

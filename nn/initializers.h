@@ -19,6 +19,7 @@ class Initializer : public Component {
   using Function = std::function<Tensor(const Shape&, DType)>;
   static std::shared_ptr<Initializer> wrap(Named<Function> function);
   static void register_builtins();
+  Initializer() { register_builtins(); }
   virtual Tensor operator()(const Shape& shape, DType dtype = float32) const = 0;
 };
 

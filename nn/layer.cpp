@@ -107,6 +107,7 @@ void Layer::build_now(std::span<const Shape> shapes) {
   const std::string segment = segment_.empty() ? name() : segment_;
   path_ = current && !current->layer->path_.empty() ? current->layer->path_ + "/" + segment : segment;
   const Entered entered(this, false, policy_.variable_dtype());
+  const std::size_t children = children_.size();
   building_ = true;
   try {
     build(shapes);
@@ -114,6 +115,7 @@ void Layer::build_now(std::span<const Shape> shapes) {
     building_ = false;
     weights_.clear();
     states_.clear();
+    children_.resize(children);
     throw;
   }
   building_ = false;

@@ -128,8 +128,8 @@ class Layer : public Component {
   using Function = NoFunction;
   static void register_builtins();
 
-  Layer() = default;
-  explicit Layer(std::string name, DTypePolicy policy = {}) : name_(std::move(name)), policy_(std::move(policy)) {}
+  Layer() : Layer(std::string()) {}
+  explicit Layer(std::string name, DTypePolicy policy = {}) : name_(std::move(name)), policy_(std::move(policy)) { register_builtins(); }
   Layer(Layer&&) = default;
   Layer& operator=(Layer&&) = default;
   void fields(Fields& f) override;

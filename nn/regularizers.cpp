@@ -26,10 +26,14 @@ void require_factor(double value, const char* name, const char* owner) {
 std::shared_ptr<Regularizer> Regularizer::wrap(Named<Function> function) { return std::make_shared<FunctionRegularizer>(std::move(function)); }
 
 void Regularizer::register_builtins() {
-  register_class(component_class<L1>("L1", kModule, {}, {"l1"}));
-  register_class(component_class<L2>("L2", kModule, {}, {"l2"}));
-  register_class(component_class<L1L2>("L1L2", kModule, {}, {"l1_l2"}));
-  register_class(component_class<OrthogonalRegularizer>("OrthogonalRegularizer", kModule, {}, {"orthogonal_regularizer"}));
+  static const bool once = [] {
+    register_class(component_class<L1>("L1", kModule, {}, {"l1"}));
+    register_class(component_class<L2>("L2", kModule, {}, {"l2"}));
+    register_class(component_class<L1L2>("L1L2", kModule, {}, {"l1_l2"}));
+    register_class(component_class<OrthogonalRegularizer>("OrthogonalRegularizer", kModule, {}, {"orthogonal_regularizer"}));
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 L1::L1(double l1) : l1_(l1) { L1::configured(); }

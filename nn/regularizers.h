@@ -17,6 +17,7 @@ class Regularizer : public Component {
   using Function = std::function<Tensor(const Tensor&)>;
   static std::shared_ptr<Regularizer> wrap(Named<Function> function);
   static void register_builtins();
+  Regularizer() { register_builtins(); }
   virtual Tensor operator()(const Tensor& w) const = 0;
 };
 

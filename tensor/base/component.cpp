@@ -40,7 +40,10 @@ class Writer : public Fields {
     if (!has) put(name, nullptr);
     return has;
   }
-  void slot(std::string_view name, const Slot& slot) override { put(name, slot.write()); }
+  bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view) override {
+    put(name, value ? serialize(*value) : Json(nullptr));
+    return false;
+  }
 
  private:
   template <class T>
@@ -125,8 +128,10 @@ class Reader : public Fields {
     has = !json->is_null();
     return has;
   }
-  void slot(std::string_view name, const Slot& slot) override {
-    if (const Json* json = find(name)) slot.read(*json);
+  bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view module) override {
+    const Json* json = find(name);
+    if (json) value = json->is_null() ? nullptr : deserialize(*json, module);
+    return json != nullptr;
   }
 
  private:
@@ -314,7 +319,6 @@ void refuse_kind(const Component& component, std::string_view module) {
   throw InvalidArgumentError("a " + component.class_name() + " is given where one of " + std::string(module) + " is wanted");
 }
 
-Json null_json() { return nullptr; }
 bool is_null(const Json& json) { return json.is_null(); }
 
 }  // namespace detail

@@ -19,6 +19,7 @@ constexpr Family kFamilies[] = {
     {"grads", "grads.h5", golden::check_gradient},
     {"derivatives", "derivatives.h5", golden::check_derivative},
     {"components", "components.h5", golden::check_component},
+    {"layers", "layers.h5", golden::check_layer},
 };
 
 /// "family name" lines of what is not built yet.

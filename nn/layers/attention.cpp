@@ -12,6 +12,21 @@
 namespace lockstep::nn {
 namespace {
 
+void require_inputs(std::size_t count) {
+  if (count < 1 || count > 3) throw InvalidArgumentError("the inputs are query, value and key, got " + std::to_string(count), "attention");
+}
+
+/// Query, value and key: without a key it is the value, without a value the query (self-attention).
+template <class T>
+struct Roles {
+  const T &query, &value, &key;
+};
+template <class T>
+Roles<T> roles(std::span<const T> inputs) {
+  const T& value = inputs[inputs.size() > 1 ? 1 : 0];
+  return {inputs[0], value, inputs.size() > 2 ? inputs[2] : value};
+}
+
 Tensor both(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : logical_and(a, b); }
 Tensor as_bool(const Tensor& mask) { return !mask.defined() || mask.dtype() == boolean ? mask : cast(mask, boolean); }
 
@@ -47,8 +62,8 @@ std::string to_heads(int ndim) {
 // ---- HeadedAttention
 
 void HeadedAttention::build_projections(std::span<const Shape> inputs, const Projections& p, const Heads& heads, const Ints& output_shape) {
-  require(inputs.size() == 2 || inputs.size() == 3, "the inputs are query, value and maybe key, got " + std::to_string(inputs.size()));
-  const Shape &query = inputs[0], &value = inputs[1], &key = inputs.size() == 3 ? inputs[2] : value;
+  require_inputs(inputs.size());
+  const auto &[query, value, key] = roles(inputs);
   const auto project = [&](const std::string& name, const Shape& from, std::int64_t count, std::int64_t size, Ref<Activation> activation = {}) {
     const std::string equation = to_heads(from.ndim());
     EinsumDense layer({.equation = equation,
@@ -100,10 +115,10 @@ void HeadedAttention::build_projections(std::span<const Shape> inputs, const Pro
 }
 
 Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Ints& attention_axes, double dropout) {
-  require(inputs.size() == 2 || inputs.size() == 3, "the inputs are query, value and maybe key, got " + std::to_string(inputs.size()));
-  const Tensor &query = inputs[0], &value = inputs[1], &key = inputs.size() == 3 ? inputs[2] : value;
+  require_inputs(inputs.size());
+  const auto &[query, value, key] = roles(inputs);
   Tensor mask = as_bool(options.attention_mask);
-  if (const Tensor m = as_bool(options.mask_of(0)); m.defined()) mask = both(mask, expand_dims(m, -1));
+  // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
   for (const std::size_t i : {1, 2})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
   if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
@@ -183,8 +198,6 @@ void MultiHeadAttention::configured() {
 
 void MultiHeadAttention::build(std::span<const Shape> inputs) {
   require(!inputs.empty(), "there are no inputs");
-  const std::vector<Shape> pair = {inputs[0], inputs[0]};
-  if (inputs.size() == 1) inputs = pair;  // self-attention, built by its query alone
   const int ndim = inputs[0].ndim();
   if (!options_.attention_axes) {
     options_.attention_axes = Ints();
@@ -272,8 +285,8 @@ Tensor Attention::scores(const Tensor& query, const Tensor& key) const {
 }
 
 Tensors Attention::call(std::span<const Tensor> inputs, const CallOptions& options) {
-  require(inputs.size() == 2 || inputs.size() == 3, "the inputs are query, value and maybe key, got " + std::to_string(inputs.size()));
-  const Tensor &query = inputs[0], &value = inputs[1], &key = inputs.size() == 3 ? inputs[2] : value;
+  require_inputs(inputs.size());
+  const auto &[query, value, key] = roles(inputs);
   Tensor found = scores(query, key);
   Tensor mask = as_bool(options.mask_of(1));
   if (mask.defined()) mask = expand_dims(mask, -2);

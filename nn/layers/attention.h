@@ -1,5 +1,6 @@
 #pragma once
-// Attention. Inputs are query, value and, if it is another one, key; `mask` holds their masks in this order.
+// Attention. Inputs are query, value and key; without a key it is the value, without a value the query (self-attention). `mask` holds
+// their masks in this order.
 
 #include <lockstep/nn/layer.h>
 #include <lockstep/nn/layers/core.h>

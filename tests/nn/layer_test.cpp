@@ -184,7 +184,8 @@ TEST(Layer, IsBuiltOnceInsideATracedFunctionAndTrainsThere) {
   Tower tower;
   const auto step = autodiff::function([&](const Tensor& x) {
     autodiff::GradientTape tape;
-    const Tensor loss = reduce_mean(square(tower(x))) + tower.losses()[0];
+    const Tensor y = tower(x);
+    const Tensor loss = reduce_mean(square(y)) + tower.losses()[0];
     const auto variables = tower.trainable_variables();
     const std::vector<autodiff::Source> sources(variables.begin(), variables.end());
     const auto gradients = tape.gradient(loss, sources);

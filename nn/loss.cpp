@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include <lockstep/nn/losses.h>
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
 namespace lockstep::nn {
 namespace {

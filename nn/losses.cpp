@@ -1,7 +1,7 @@
 // The classes of the losses: their arguments, configurations and names.
 
 #include <lockstep/nn/losses.h>
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
 namespace lockstep::nn {
 namespace losses {

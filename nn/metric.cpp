@@ -4,7 +4,7 @@
 #include <cctype>
 
 #include <lockstep/nn/metrics.h>
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
 namespace lockstep::nn {
 

@@ -3,7 +3,7 @@
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/metrics_counts.h>
 #include <lockstep/nn/metrics_iou.h>
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
 namespace lockstep::nn {
 namespace {

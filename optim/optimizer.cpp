@@ -1,33 +1,18 @@
 #include <lockstep/optim/optimizer.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
 #include <re2/re2.h>
 
 #include <lockstep/optim/clipping.h>
+#include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
 namespace {
-
-bool is_upper(char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; }
-bool is_lower(char c) { return std::islower(static_cast<unsigned char>(c)) != 0; }
-
-/// "AdamW" -> "adam_w", "RMSprop" -> "rm_sprop": Keras's names, which its files contain.
-std::string snake_case(std::string_view name) {
-  std::string result;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const bool begins_word = i + 1 < name.size() && is_lower(name[i + 1]);
-    const bool ends_word = i > 0 && is_lower(name[i - 1]);
-    if (i > 0 && is_upper(name[i]) && (begins_word || ends_word)) result += '_';
-    result += char(std::tolower(static_cast<unsigned char>(name[i])));
-  }
-  return result;
-}
 
 void require_pattern(const RE2& pattern) {
   if (!pattern.ok()) throw InvalidArgumentError("'" + pattern.pattern() + "' is not a regular expression: " + pattern.error(), "Optimizer");

@@ -26,6 +26,12 @@ class Writer : public Fields {
   void field(std::string_view name, Ints& value) override { put(name, std::vector<std::int64_t>(value.begin(), value.end())); }
   void field(std::string_view name, std::vector<double>& value) override { put(name, value); }
   void field(std::string_view name, std::vector<std::string>& value) override { put(name, value); }
+  void field(std::string_view name, AttrValue& value) override {
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) put(name, *integer);
+    else if (const auto* list = std::get_if<Ints>(&value)) put(name, std::vector<std::int64_t>(list->begin(), list->end()));
+    else if (const auto* word = std::get_if<std::string>(&value)) put(name, *word);
+    else put(name, nullptr);
+  }
   void field(std::string_view name, Json& value) override { put(name, value); }
   Json config = Json::object();
 
@@ -34,7 +40,10 @@ class Writer : public Fields {
     if (!has) put(name, nullptr);
     return has;
   }
-  void slot(std::string_view name, const Slot& slot) override { put(name, slot.write()); }
+  bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view) override {
+    put(name, value ? serialize(*value) : Json(nullptr));
+    return false;
+  }
 
  private:
   template <class T>
@@ -86,6 +95,21 @@ class Reader : public Fields {
       if (each.is_string()) value.push_back(each.get<std::string>());
       else refuse(name, "strings", *json);
   }
+  void field(std::string_view name, AttrValue& value) override {
+    const Json* json = find(name);
+    if (!json) return;
+    if (json->is_null()) {
+      value = None{};
+    } else if (json->is_number_integer()) {
+      value = json->get<std::int64_t>();
+    } else if (json->is_string()) {
+      value = json->get<std::string>();
+    } else {
+      Ints list;
+      field(name, list);
+      value = list;
+    }
+  }
   void field(std::string_view name, Json& value) override {
     if (const Json* json = find(name)) value = *json;
   }
@@ -104,8 +128,10 @@ class Reader : public Fields {
     has = !json->is_null();
     return has;
   }
-  void slot(std::string_view name, const Slot& slot) override {
-    if (const Json* json = find(name)) slot.read(*json);
+  bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view module) override {
+    const Json* json = find(name);
+    if (json) value = json->is_null() ? nullptr : deserialize(*json, module);
+    return json != nullptr;
   }
 
  private:
@@ -189,6 +215,7 @@ std::string cpp_name(const Component& component) {
         names.push_back(entry->name);
         names.insert(names.end(), entry->aliases.begin(), entry->aliases.end());
       }
+    for (const auto& [function, wrapped] : all.functions) names.push_back(function);
   }
   const std::string near = nearest_name(name, names);
   throw NotFoundError("could not locate '" + name + "' among " + std::string(module), {},
@@ -292,7 +319,6 @@ void refuse_kind(const Component& component, std::string_view module) {
   throw InvalidArgumentError("a " + component.class_name() + " is given where one of " + std::string(module) + " is wanted");
 }
 
-Json null_json() { return nullptr; }
 bool is_null(const Json& json) { return json.is_null(); }
 
 }  // namespace detail

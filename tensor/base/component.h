@@ -43,6 +43,8 @@ class Fields {
   virtual void field(std::string_view name, Ints& value) = 0;
   virtual void field(std::string_view name, std::vector<double>& value) = 0;
   virtual void field(std::string_view name, std::vector<std::string>& value) = 0;
+  /// A whole number, a list of them, a word, or null: as it is ("axis", "axes").
+  virtual void field(std::string_view name, AttrValue& value) = 0;
   /// Anything, as it is.
   virtual void field(std::string_view name, Json& value) = 0;
   /// null where there is no value.
@@ -64,11 +66,8 @@ class Fields {
  protected:
   /// Is the value there to be visited (written: if `has`; read: if the configuration gives one that is not null)? Sets `has`.
   virtual bool begin_optional(std::string_view name, bool& has) = 0;
-  struct Slot {
-    std::function<Json()> write;
-    std::function<void(const Json&)> read;
-  };
-  virtual void slot(std::string_view name, const Slot& slot) = 0;
+  /// Visits a component (null: none) of the family `module`; true if another one was read into `value`.
+  virtual bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view module) = 0;
 };
 
 /// Base of everything that has a configuration. Held by std::shared_ptr; see Ref for arguments that take one in many forms.
@@ -203,7 +202,6 @@ class Ref {
 namespace detail {
 std::shared_ptr<Component> deserialize_name(const std::string& name, std::string_view module);
 [[noreturn]] void refuse_kind(const Component& component, std::string_view module);
-Json null_json();
 bool is_null(const Json& json);
 
 template <class Base>
@@ -230,7 +228,9 @@ Ref<Base> deserialize(const Json& json) {
 
 template <class Base>
 void Fields::field(std::string_view name, Ref<Base>& value) {
-  slot(name, {[&] { return value ? serialize(*value) : detail::null_json(); }, [&](const Json& json) { value = deserialize<Base>(json); }});
+  Base::register_builtins();
+  std::shared_ptr<Component> object = value.ptr();
+  if (component(name, object, Base::kModule)) value = object ? Ref<Base>(detail::as_kind<Base>(std::move(object))) : Ref<Base>();
 }
 
 }  // namespace lockstep

@@ -81,9 +81,10 @@ std::map<std::string, DType> named_dtypes(const Json& spec) {
   add_list("outputs", "out");
   add_list("outputs", "din");
   add_list("upstream", "g");
-  if (spec.contains("extra"))
-    for (const auto& [name, value] : spec["extra"].items())
-      if (value.is_object() && value.contains("dtype")) result[name] = dtype_from_name(value["dtype"].get<std::string>());
+  for (const char* key : {"extra", "data"})
+    if (spec.contains(key))
+      for (const auto& [name, value] : spec[key].items())
+        if (value.is_object() && value.contains("dtype")) result[name] = dtype_from_name(value["dtype"].get<std::string>());
   return result;
 }
 

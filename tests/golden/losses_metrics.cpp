@@ -4,7 +4,7 @@
 #include <lockstep/nn/metric.h>
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/metrics_counts.h>
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
 #include "case.h"
 
@@ -22,17 +22,6 @@ const Json& args_of(const Case& c) { return c.spec.contains("args") ? c.spec.at(
 template <class Base>
 std::shared_ptr<Base> build(const Case& c) {
   return deserialize<Base>(Json{{"class_name", c.spec.at("class")}, {"config", args_of(c)}}).ptr();
-}
-
-bool same_value(const Json& actual, const Json& expected) {
-  if (expected.is_number() && actual.is_number()) return std::fabs(actual.get<double>() - expected.get<double>()) <= 1e-12 * std::fabs(expected.get<double>());
-  if (expected.is_array() && actual.is_array()) {
-    if (actual.size() != expected.size()) return false;
-    for (std::size_t i = 0; i < actual.size(); ++i)
-      if (!same_value(actual[i], expected[i])) return false;
-    return true;
-  }
-  return actual == expected;
 }
 
 /// Keras numbers the names of a process ("precision_5"); ours count within the model only.
@@ -218,7 +207,7 @@ void check_string_resolution(const Case& c) {
       if (const Json got = {metric->class_name(), metric->name()}; got != each.at(identifier)) throw Mismatch(std::string(identifier) + " is " + got.dump() + ", expected " + each.dump());
     }
     for (const char* identifier : {"crossentropy", "ce"})
-      if (const std::string got = nn::snake_case(nn::loss_for(identifier, y_true, y_pred)->class_name()); got != each.at(identifier)) throw Mismatch(std::string(identifier) + " is " + got + ", expected " + each.dump());
+      if (const std::string got = snake_case(nn::loss_for(identifier, y_true, y_pred)->class_name()); got != each.at(identifier)) throw Mismatch(std::string(identifier) + " is " + got + ", expected " + each.dump());
   }
 }
 

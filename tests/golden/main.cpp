@@ -20,6 +20,8 @@ constexpr Family kFamilies[] = {
     {"derivatives", "derivatives.h5", golden::check_derivative},
     {"optimizers", "optimizers.h5", golden::check_optimizer},
     {"losses_metrics", "losses_metrics.h5", golden::check_losses_metrics},
+    {"components", "components.h5", golden::check_component},
+    {"layers", "layers.h5", golden::check_layer},
 };
 
 /// "family name" lines of what is not built yet.

@@ -1,6 +1,6 @@
-#include <lockstep/nn/snake_case.h>
+#include <lockstep/tensor/base/snake_case.h>
 
-namespace lockstep::nn {
+namespace lockstep {
 namespace {
 
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
@@ -19,4 +19,4 @@ std::string snake_case(std::string_view class_name) {
   return result;
 }
 
-}  // namespace lockstep::nn
+}  // namespace lockstep

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep::nn {
+namespace lockstep {
 
 /// "MeanSquaredError" -> "mean_squared_error", "KLDivergence" -> "kl_divergence", "IoU" -> "io_u".
 std::string snake_case(std::string_view class_name);
 
-}  // namespace lockstep::nn
+}  // namespace lockstep

@@ -1,0 +1,140 @@
+#pragma once
+// Layers that normalize: by statistics of the batch, of the features, of groups of channels.
+
+#include <lockstep/nn/layer.h>
+
+namespace lockstep::nn {
+
+/// Training: mean and variance of the batch, whose moving averages inference uses; a frozen layer (trainable = false) infers always.
+class BatchNormalization : public Layer {
+ public:
+  struct Options {
+    std::int64_t axis = -1;
+    double momentum = 0.99;
+    double epsilon = 1e-3;
+    bool center = true;
+    bool scale = true;
+    Ref<Initializer> beta_initializer = "zeros";
+    Ref<Initializer> gamma_initializer = "ones";
+    Ref<Initializer> moving_mean_initializer = "zeros";
+    Ref<Initializer> moving_variance_initializer = "ones";
+    Ref<Regularizer> beta_regularizer = {};
+    Ref<Regularizer> gamma_regularizer = {};
+    Ref<Constraint> beta_constraint = {};
+    Ref<Constraint> gamma_constraint = {};
+    bool synchronized = false;
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  BatchNormalization() = default;
+  explicit BatchNormalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  /// Throws IndexError for an axis that the input does not have.
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x, const CallOptions& options) override;
+
+ private:
+  Options options_;
+  Weight gamma_, beta_, moving_mean_, moving_variance_;
+};
+
+/// Each example by the mean and variance over `axis`.
+class LayerNormalization : public Layer {
+ public:
+  struct Options {
+    Ints axis = {-1};
+    double epsilon = 1e-3;
+    bool center = true;
+    bool scale = true;
+    Ref<Initializer> beta_initializer = "zeros";
+    Ref<Initializer> gamma_initializer = "ones";
+    Ref<Regularizer> beta_regularizer = {};
+    Ref<Regularizer> gamma_regularizer = {};
+    Ref<Constraint> beta_constraint = {};
+    Ref<Constraint> gamma_constraint = {};
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  LayerNormalization() = default;
+  explicit LayerNormalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Options options_;
+  Weight gamma_, beta_;
+};
+
+/// Each example's channels in `groups` groups; -1: one channel each (instance normalization).
+class GroupNormalization : public Layer {
+ public:
+  struct Options {
+    std::int64_t groups = 32;
+    std::int64_t axis = -1;
+    double epsilon = 1e-3;
+    bool center = true;
+    bool scale = true;
+    Ref<Initializer> beta_initializer = "zeros";
+    Ref<Initializer> gamma_initializer = "ones";
+    Ref<Regularizer> beta_regularizer = {};
+    Ref<Regularizer> gamma_regularizer = {};
+    Ref<Constraint> beta_constraint = {};
+    Ref<Constraint> gamma_constraint = {};
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  GroupNormalization() = default;
+  explicit GroupNormalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Options options_;
+  std::int64_t groups_ = 0;
+  Weight gamma_, beta_;
+};
+
+/// x / sqrt(mean(x^2) + epsilon) * scale
+class RMSNormalization : public Layer {
+ public:
+  struct Options {
+    Ints axis = {-1};
+    double epsilon = 1e-6;
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  RMSNormalization() = default;
+  explicit RMSNormalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Options options_;
+  Weight scale_;
+};
+
+/// x over its Euclidean norm.
+class UnitNormalization : public Layer {
+ public:
+  explicit UnitNormalization(Axes axis = -1, std::string name = {}) : Layer(std::move(name)), axis_(std::move(axis)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Axes axis_;
+};
+
+}  // namespace lockstep::nn

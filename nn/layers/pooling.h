@@ -1,0 +1,81 @@
+#pragma once
+// Pooling over windows, or over all of the spatial axes.
+
+#include <lockstep/nn/layer.h>
+#include <lockstep/nn/layers/spatial.h>
+
+namespace lockstep::nn {
+
+/// The largest elements, or the means, of windows.
+class Pooling : public Layer {
+ public:
+  struct Options {
+    Sizes pool_size = 2;
+    /// Default: pool_size.
+    std::optional<Sizes> strides = {};
+    std::string padding = "valid";
+    std::string data_format = "channels_last";
+    std::string name = {};
+  };
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  Pooling(int rank, bool largest, Options options) : Layer(options.name), rank_(rank), largest_(largest), options_(std::move(options)) { Pooling::configured(); }
+  Tensor call(const Tensor& x) override;
+
+ private:
+  int rank_;
+  bool largest_;
+  Options options_;
+};
+
+template <int Rank, bool Largest>
+class PoolingNd : public Pooling {
+ public:
+  PoolingNd() : PoolingNd(Options()) {}
+  explicit PoolingNd(Options options) : Pooling(Rank, Largest, std::move(options)) {}
+};
+using MaxPooling1D = PoolingNd<1, true>;
+using MaxPooling2D = PoolingNd<2, true>;
+using MaxPooling3D = PoolingNd<3, true>;
+using AveragePooling1D = PoolingNd<1, false>;
+using AveragePooling2D = PoolingNd<2, false>;
+using AveragePooling3D = PoolingNd<3, false>;
+
+/// The largest elements, or the means, over all spatial axes; a mask leaves steps out of the means.
+class GlobalPooling : public Layer {
+ public:
+  struct Options {
+    std::string data_format = "channels_last";
+    bool keepdims = false;
+    std::string name = {};
+  };
+  void fields(Fields& f) override;
+  /// None: the steps are gone.
+  Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+ protected:
+  GlobalPooling(int rank, bool largest, Options options) : Layer(options.name), rank_(rank), largest_(largest), options_(std::move(options)) {}
+  Tensor call(const Tensor& x, const CallOptions& options) override;
+
+ private:
+  int rank_;
+  bool largest_;
+  Options options_;
+};
+
+template <int Rank, bool Largest>
+class GlobalPoolingNd : public GlobalPooling {
+ public:
+  GlobalPoolingNd() : GlobalPoolingNd(Options()) {}
+  explicit GlobalPoolingNd(Options options) : GlobalPooling(Rank, Largest, std::move(options)) {}
+};
+using GlobalMaxPooling1D = GlobalPoolingNd<1, true>;
+using GlobalMaxPooling2D = GlobalPoolingNd<2, true>;
+using GlobalMaxPooling3D = GlobalPoolingNd<3, true>;
+using GlobalAveragePooling1D = GlobalPoolingNd<1, false>;
+using GlobalAveragePooling2D = GlobalPoolingNd<2, false>;
+using GlobalAveragePooling3D = GlobalPoolingNd<3, false>;
+
+}  // namespace lockstep::nn

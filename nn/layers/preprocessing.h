@@ -1,0 +1,135 @@
+#pragma once
+// Layers that prepare data: scaling, binning, encoding categories. Those that learn from data do so in adapt(), not in training.
+
+#include <vector>
+
+#include <lockstep/nn/layer.h>
+
+namespace lockstep::nn {
+
+/// x * scale + offset
+class Rescaling : public Layer {
+ public:
+  explicit Rescaling(double scale = 1, double offset = 0, std::string name = {}) : Layer(std::move(name)), scale_(scale), offset_(offset) {}
+  void fields(Fields& f) override;
+
+ protected:
+  Tensor call(const Tensor& x) override { return x * scale_ + offset_; }
+
+ private:
+  double scale_;
+  double offset_;
+};
+
+/// (x - mean) / sqrt(variance) per index of `axis`: given, or found by adapt.
+class Normalization : public Layer {
+ public:
+  struct Options {
+    /// Without axes one mean and variance for all.
+    std::optional<Ints> axis = Ints{-1};
+    std::optional<std::vector<double>> mean = {};
+    std::optional<std::vector<double>> variance = {};
+    /// The way back: x * sqrt(variance) + mean.
+    bool invert = false;
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  Normalization() = default;
+  /// Throws InvalidArgumentError if only one of mean and variance is given.
+  explicit Normalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { Normalization::configured(); }
+  /// Mean and variance of the data.
+  void adapt(const Tensor& data);
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Ints reduced_axes(const Shape& input) const;
+  Options options_;
+  Weight mean_, variance_, count_;
+};
+
+/// Whole numbers as "one_hot" (one per row), "multi_hot" (which occur) or "count" (how often) rows of `depth` numbers.
+Tensor encode_categories(const Tensor& indices, const std::string& output_mode, std::int64_t depth, DType dtype, const Tensor& weights = {});
+
+/// The number of boundaries at or below each element.
+class Discretization : public Layer {
+ public:
+  struct Options {
+    std::optional<std::vector<double>> bin_boundaries = {};
+    /// For adapt: that many bins of about equal counts.
+    std::optional<std::int64_t> num_bins = {};
+    double epsilon = 0.01;
+    /// "int", "one_hot", "multi_hot" or "count"
+    std::string output_mode = "int";
+    std::string name = {};
+  };
+  Discretization() = default;
+  explicit Discretization(Options options) : Layer(options.name), options_(std::move(options)) { Discretization::configured(); }
+  /// Boundaries at the quantiles of the data.
+  void adapt(const Tensor& data);
+  const std::optional<std::vector<double>>& bin_boundaries() const { return options_.bin_boundaries; }
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Options options_;
+};
+
+/// Whole numbers below num_tokens as rows; with "count" a second input holds weights.
+class CategoryEncoding : public Layer {
+ public:
+  struct Options {
+    std::int64_t num_tokens = 0;
+    std::string output_mode = "multi_hot";
+    std::string name = {};
+  };
+  CategoryEncoding() = default;
+  explicit CategoryEncoding(Options options) : Layer(options.name), options_(std::move(options)) { CategoryEncoding::configured(); }
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  /// Throws InvalidArgumentError, outside of a trace, for a number that is not in [0, num_tokens).
+  Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+ private:
+  Options options_;
+};
+
+/// The position of each whole number in a vocabulary, after the mask token and the indices for what is not in it.
+class IntegerLookup : public Layer {
+ public:
+  struct Options {
+    std::optional<std::int64_t> max_tokens = {};
+    std::int64_t num_oov_indices = 1;
+    std::optional<std::int64_t> mask_token = {};
+    std::int64_t oov_token = -1;
+    std::optional<Ints> vocabulary = {};
+    /// From positions to numbers.
+    bool invert = false;
+    std::string output_mode = "int";
+    std::string name = {};
+  };
+  IntegerLookup() = default;
+  explicit IntegerLookup(Options options) : Layer(options.name), options_(std::move(options)) { IntegerLookup::configured(); }
+  /// The numbers of the data, the most frequent first.
+  void adapt(const Tensor& data);
+  std::int64_t vocabulary_size() const;
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Options options_;
+};
+
+}  // namespace lockstep::nn

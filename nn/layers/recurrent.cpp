@@ -1,0 +1,402 @@
+#include <lockstep/nn/layers/recurrent.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/nn/layers/lstm.h>
+#include <lockstep/nn/layers/regularization.h>
+#include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/ops.h>
+
+namespace lockstep::nn {
+namespace {
+
+/// (batch, steps, rest...) as (batch * steps, rest...), and back.
+Tensor fold_steps(const Tensor& x) {
+  Ints shape = {x.shape()[0] * x.shape()[1]};
+  for (int i = 2; i < x.ndim(); ++i) shape.push_back(x.shape()[i]);
+  return reshape(x, shape);
+}
+Tensor unfold_steps(const Tensor& x, std::int64_t batch, std::int64_t steps) {
+  Ints shape = {batch, steps};
+  for (int i = 1; i < x.ndim(); ++i) shape.push_back(x.shape()[i]);
+  return reshape(x, shape);
+}
+
+/// The shape of one step of a sequence.
+Shape step_shape(const Shape& sequence) {
+  Shape shape{sequence[0]};
+  for (int i = 2; i < sequence.ndim(); ++i) shape.push_back(sequence[i]);
+  return shape;
+}
+
+/// `mask` (batch,) with as many axes as `like`.
+Tensor column(Tensor mask, const Tensor& like) {
+  while (mask.ndim() < like.ndim()) mask = expand_dims(mask, -1);
+  return mask;
+}
+
+std::shared_ptr<RnnCell> as_cell(const Ref<Layer>& layer, const char* owner) {
+  auto cell = std::dynamic_pointer_cast<RnnCell>(layer.ptr());
+  if (!cell) throw InvalidArgumentError("a recurrent cell is wanted" + (layer ? ", got a " + layer->class_name() : std::string()), owner);
+  return cell;
+}
+
+}  // namespace
+
+Tensors RnnCell::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  static_cast<void>(options);
+  require(inputs.size() == 1 + state_shapes(inputs[0].shape()).size(), "the inputs are x and the states, got " + std::to_string(inputs.size()) + " tensors");
+  return step(project(inputs[0]), inputs.subspan(1), {});
+}
+
+// ---- RNN
+
+RNN::RNN(Ref<Layer> cell, SequenceOptions sequence, std::string name) : Layer(std::move(name)), sequence_(sequence), given_(std::move(cell)) { RNN::configured(); }
+
+void RNN::sequence_fields(Fields& f) {
+  f.field("return_sequences", sequence_.return_sequences);
+  f.field("return_state", sequence_.return_state);
+  f.field("go_backwards", sequence_.go_backwards);
+  f.field("stateful", sequence_.stateful);
+  f.field("unroll", sequence_.unroll);
+  f.field("zero_output_for_mask", sequence_.zero_output_for_mask);
+}
+void RNN::fields(Fields& f) {
+  Layer::fields(f);
+  sequence_fields(f);
+  f.field("cell", given_);
+}
+void RNN::configured() { as_cell(given_, "RNN"); }
+std::shared_ptr<RnnCell> RNN::make_cell() { return as_cell(given_, "RNN"); }
+
+Tensor RNN::compute_mask(std::span<const Tensor> inputs, const CallOptions& options) {
+  static_cast<void>(inputs);
+  return sequence_.return_sequences ? options.mask_of(0) : Tensor();
+}
+
+void RNN::reset_state() {
+  for (const Variable& state : states_) state.assign(0);
+}
+
+void RNN::build(std::span<const Shape> inputs) {
+  require(!inputs.empty() && inputs[0].ndim() == input_ndim_, "the input needs " + std::to_string(input_ndim_) + " axes (batch, steps, ...), got " + (inputs.empty() ? "none" : to_string(inputs[0])));
+  const auto cell = make_cell();
+  cell_ = track(cell->name(), cell);
+  const Shape step = step_shape(inputs[0]);
+  cell_->build_for(step);
+  if (cell_->dropout() > 0 || cell_->recurrent_dropout() > 0) generator_ = add_generator("seed_generator", cell_->seed());
+  if (!sequence_.stateful) return;
+  int number = 0;
+  for (const Shape& shape : cell_->state_shapes(step)) states_.push_back(add_state("state_" + std::to_string(number++), zeros(shape, compute_dtype())));
+}
+
+Tensors RNN::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  Tensor x = inputs[0];
+  require(x.ndim() == input_ndim_, "the input needs " + std::to_string(input_ndim_) + " axes (batch, steps, ...), got " + to_string(x.shape()));
+  Tensor mask = options.mask_of(0);
+  if (mask.defined() && mask.dtype() != boolean) mask = cast(mask, boolean);
+  const std::int64_t batch = x.shape()[0], steps = x.shape()[1];
+  const std::vector<Shape> shapes = cell_->state_shapes(step_shape(x.shape()));
+  require(inputs.size() == 1 || inputs.size() == 1 + shapes.size(), "there are " + std::to_string(shapes.size()) + " states, got " + std::to_string(inputs.size() - 1));
+  require(steps > 0, "the sequence has no steps");
+  Tensors states;
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    states.push_back(inputs.size() > 1 ? inputs[i + 1] : sequence_.stateful ? states_[i].value() : zeros(shapes[i], x.dtype()));
+  if (sequence_.go_backwards) {
+    x = reverse(x, 1);
+    if (mask.defined()) mask = reverse(mask, 1);
+  }
+  Tensor recurrent_mask;
+  if (options.training && generator_) {
+    Shape one = x.shape();
+    one[1] = 1;
+    if (cell_->dropout() > 0) x = x * dropout_mask(*generator_, one, cell_->dropout(), x.dtype());
+    if (cell_->recurrent_dropout() > 0) recurrent_mask = dropout_mask(*generator_, shapes[0], cell_->recurrent_dropout(), x.dtype());
+  }
+  const std::vector<Tensor> projected = unstack(unfold_steps(cell_->project(fold_steps(x)), batch, steps), 1);
+  const std::vector<Tensor> masks = mask.defined() ? unstack(mask, 1) : std::vector<Tensor>();
+  std::vector<Tensor> outputs;
+  Tensor output;
+  for (std::size_t t = 0; t < projected.size(); ++t) {
+    Tensors next = cell_->step(projected[t], std::span<const Tensor>(states), recurrent_mask);
+    if (masks.empty()) {
+      output = next[0];
+      for (std::size_t i = 0; i < states.size(); ++i) states[i] = next[i + 1];
+    } else {
+      const Tensor otherwise = output.defined() && !sequence_.zero_output_for_mask ? output : zeros_like(next[0]);
+      output = where(column(masks[t], next[0]), next[0], otherwise);
+      for (std::size_t i = 0; i < states.size(); ++i) states[i] = where(column(masks[t], states[i]), next[i + 1], states[i]);
+    }
+    if (sequence_.return_sequences) outputs.push_back(output);
+  }
+  for (std::size_t i = 0; i < states_.size(); ++i) states_[i].assign(states[i]);
+  Tensors result = {sequence_.return_sequences ? stack(outputs, 1) : output};
+  if (sequence_.return_state) result.append(states.begin(), states.end());
+  return result;
+}
+
+// ---- cells of units
+
+UnitCell::UnitCell(CellKind kind, RecurrentOptions options) : RnnCell(options.name, options.dtype), kind_(kind), options_(std::move(options)) { UnitCell::configured(); }
+
+namespace {
+
+/// The fields that cells and their layers have in common, in Keras's order.
+void unit_fields(Fields& f, CellKind kind, RecurrentOptions& o, bool cell) {
+  f.field("units", o.units);
+  f.field("activation", o.activation);
+  if (kind != CellKind::simple) f.field("recurrent_activation", o.recurrent_activation);
+  f.field("use_bias", o.use_bias);
+  f.field("kernel_initializer", o.kernel_initializer);
+  f.field("recurrent_initializer", o.recurrent_initializer);
+  f.field("bias_initializer", o.bias_initializer);
+  if (kind == CellKind::lstm) f.field("unit_forget_bias", o.unit_forget_bias);
+  f.field("kernel_regularizer", o.kernel_regularizer);
+  f.field("recurrent_regularizer", o.recurrent_regularizer);
+  f.field("bias_regularizer", o.bias_regularizer);
+  if (!cell) f.field("activity_regularizer", o.activity_regularizer);
+  f.field("kernel_constraint", o.kernel_constraint);
+  f.field("recurrent_constraint", o.recurrent_constraint);
+  f.field("bias_constraint", o.bias_constraint);
+  f.field("dropout", o.dropout);
+  f.field("recurrent_dropout", o.recurrent_dropout);
+  if (kind == CellKind::gru) f.field("reset_after", o.reset_after);
+  f.field("seed", o.seed);
+}
+
+void check_units(RecurrentOptions& o, const char* owner) {
+  if (o.units <= 0) throw InvalidArgumentError("units must be positive, got " + std::to_string(o.units), owner);
+  for (const double rate : {o.dropout, o.recurrent_dropout})
+    if (!(rate >= 0 && rate <= 1)) throw InvalidArgumentError("dropout must be between 0 and 1, got " + std::to_string(rate), owner);
+  if (!o.activation) o.activation = "linear";
+  if (!o.recurrent_activation) o.recurrent_activation = "linear";
+}
+
+std::int64_t gates_of(CellKind kind) { return kind == CellKind::simple ? 1 : kind == CellKind::lstm ? 4 : 3; }
+
+}  // namespace
+
+void UnitCell::fields(Fields& f) {
+  Layer::fields(f);
+  unit_fields(f, kind_, options_, true);
+}
+void UnitCell::configured() { check_units(options_, "RnnCell"); }
+
+std::vector<Shape> UnitCell::state_shapes(const Shape& input) const {
+  const Shape shape{input[0], options_.units};
+  return std::vector<Shape>(kind_ == CellKind::lstm ? 2 : 1, shape);
+}
+
+void UnitCell::build(std::span<const Shape> inputs) {
+  const std::int64_t width = gates_of(kind_) * options_.units;
+  kernel_ = add_weight("kernel", {inputs[0].dim(-1), width}, {.initializer = options_.kernel_initializer, .regularizer = options_.kernel_regularizer, .constraint = options_.kernel_constraint});
+  recurrent_ = add_weight("recurrent_kernel", {options_.units, width}, {.initializer = options_.recurrent_initializer, .regularizer = options_.recurrent_regularizer, .constraint = options_.recurrent_constraint});
+  if (!options_.use_bias) return;
+  const Shape shape = kind_ == CellKind::gru && options_.reset_after ? Shape{2, width} : Shape{width};
+  const bool forget = kind_ == CellKind::lstm && options_.unit_forget_bias;
+  bias_ = add_weight("bias", shape, {.initializer = forget ? lstm::forget_bias(options_.bias_initializer, options_.units) : options_.bias_initializer, .regularizer = options_.bias_regularizer, .constraint = options_.bias_constraint});
+}
+
+Tensor UnitCell::project(const Tensor& x) {
+  const Tensor product = matmul(x, kernel_);
+  if (!bias_.defined()) return product;
+  const Tensor bias = bias_;
+  return product + (bias.ndim() == 2 ? bias[0] : bias);
+}
+
+Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) {
+  const Tensor h = recurrent_mask.defined() ? states[0] * recurrent_mask : states[0];
+  const Activation &activation = *options_.activation, &gate = *options_.recurrent_activation;
+  if (kind_ == CellKind::simple) {
+    const Tensor y = activation(projected + matmul(h, recurrent_));
+    return {y, y};
+  }
+  if (kind_ == CellKind::lstm) return lstm::step(projected + matmul(h, recurrent_), states[1], activation, gate);
+  // GRU: update z, reset r, candidate.
+  const std::int64_t units = options_.units;
+  const std::vector<Tensor> x = split(projected, 3, -1);
+  const Tensor recurrent = recurrent_;
+  Tensor z, r, candidate;
+  if (options_.reset_after) {
+    Tensor inner = matmul(h, recurrent);
+    if (bias_.defined()) inner = inner + bias_.value()[1];
+    const std::vector<Tensor> part = split(inner, 3, -1);
+    z = gate(x[0] + part[0]);
+    r = gate(x[1] + part[1]);
+    candidate = activation(x[2] + r * part[2]);
+  } else {
+    const std::vector<Tensor> kernels = split(recurrent, Ints{2 * units, units}, -1);
+    const std::vector<Tensor> part = split(matmul(h, kernels[0]), 2, -1);
+    z = gate(x[0] + part[0]);
+    r = gate(x[1] + part[1]);
+    candidate = activation(x[2] + matmul(r * h, kernels[1]));
+  }
+  const Tensor y = z * states[0] + (1 - z) * candidate;
+  return {y, y};
+}
+
+UnitRnn::UnitRnn(CellKind kind, RecurrentOptions o)
+    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .zero_output_for_mask = o.zero_output_for_mask}, o.name, o.dtype),
+      kind_(kind),
+      options_(std::move(o)) {
+  UnitRnn::configured();
+}
+void UnitRnn::fields(Fields& f) {
+  Layer::fields(f);
+  sequence_fields(f);
+  unit_fields(f, kind_, options_, false);
+}
+void UnitRnn::configured() {
+  check_units(options_, "RNN");
+  set_activity_regularizer(options_.activity_regularizer);
+}
+std::shared_ptr<RnnCell> UnitRnn::make_cell() {
+  RecurrentOptions options = options_;
+  options.name = {};
+  options.dtype = dtype_policy();
+  if (kind_ == CellKind::simple) return std::make_shared<SimpleRNNCell>(options);
+  if (kind_ == CellKind::lstm) return std::make_shared<LSTMCell>(options);
+  return std::make_shared<GRUCell>(options);
+}
+
+// ---- StackedRNNCells
+
+StackedRNNCells::StackedRNNCells(std::vector<Ref<Layer>> cells, std::string name) : RnnCell(std::move(name)), given_(std::move(cells)) { StackedRNNCells::configured(); }
+
+void StackedRNNCells::fields(Fields& f) {
+  Layer::fields(f);
+  Json cells = Json::array();
+  for (const Ref<Layer>& cell : given_) cells.push_back(serialize(*cell));
+  const Json written = cells;
+  f.field("cells", cells);
+  if (cells == written) return;
+  given_.clear();
+  for (const Json& cell : cells) given_.push_back(deserialize<Layer>(cell));
+}
+void StackedRNNCells::configured() {
+  require(!given_.empty(), "there are no cells");
+  for (const Ref<Layer>& cell : given_) {
+    const auto each = as_cell(cell, "StackedRNNCells");
+    require(each->dropout() == 0 && each->recurrent_dropout() == 0, "dropout inside stacked cells is not there: put Dropout layers between stacked RNNs");
+  }
+}
+void StackedRNNCells::build(std::span<const Shape> inputs) {
+  Shape input = inputs[0];
+  for (const Ref<Layer>& given : given_) {
+    const auto cell = as_cell(given, "StackedRNNCells");
+    // As Keras counts: lstm_cell, lstm_cell_1, ...
+    std::string name = cell->name();
+    const auto taken = [&](const std::string& candidate) { return std::any_of(sublayers().begin(), sublayers().end(), [&](const Child& child) { return child.name == candidate; }); };
+    for (int k = 1; taken(name); ++k) name = cell->name() + "_" + std::to_string(k);
+    cells_.push_back(track(name, cell));
+    cell->build_for(input);
+    input = cell->state_shapes(input).front();
+  }
+}
+std::vector<Shape> StackedRNNCells::state_shapes(const Shape& input) const {
+  std::vector<Shape> result;
+  Shape each = input;
+  for (const Ref<Layer>& given : given_) {
+    const std::vector<Shape> shapes = as_cell(given, "StackedRNNCells")->state_shapes(each);
+    result.insert(result.end(), shapes.begin(), shapes.end());
+    each = shapes.front();
+  }
+  return result;
+}
+Tensor StackedRNNCells::project(const Tensor& x) { return cells_.front()->project(x); }
+Tensors StackedRNNCells::step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) {
+  Tensors result = {Tensor()};
+  Tensor x = projected;
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    if (i > 0) x = cells_[i]->project(x);
+    const std::size_t count = cells_[i]->state_shapes(x.shape()).size();
+    const Tensors next = cells_[i]->step(x, states.first(count), recurrent_mask);
+    states = states.subspan(count);
+    x = next[0];
+    result.append(next.begin() + 1, next.end());
+  }
+  result[0] = x;
+  return result;
+}
+
+// ---- Bidirectional
+
+Bidirectional::Bidirectional(Ref<Layer> layer, std::optional<std::string> merge_mode, Ref<Layer> backward_layer, std::string name)
+    : Layer(std::move(name)), merge_mode_(std::move(merge_mode)), layer_(std::move(layer)), backward_layer_(std::move(backward_layer)) {
+  Bidirectional::configured();
+}
+void Bidirectional::fields(Fields& f) {
+  Layer::fields(f);
+  f.field("merge_mode", merge_mode_);
+  f.field("layer", layer_);
+  f.field("backward_layer", backward_layer_);
+}
+void Bidirectional::configured() {
+  require(!merge_mode_ || *merge_mode_ == "concat" || *merge_mode_ == "sum" || *merge_mode_ == "mul" || *merge_mode_ == "ave", "merge_mode must be \"concat\", \"sum\", \"mul\", \"ave\" or null, got \"" + merge_mode_.value_or("") + "\"");
+  const auto with_prefix = [](const std::string& prefix, const std::string& name) { return name.starts_with(prefix) ? name : prefix + name; };
+  require(bool(layer_), "there is no layer");
+  if (!backward_layer_) {
+    Json described = serialize(*layer_);
+    described["config"]["go_backwards"] = !described["config"].value("go_backwards", false);
+    described["config"]["name"] = with_prefix("backward_", layer_->name());
+    backward_layer_ = deserialize<Layer>(described);
+  }
+  layer_->set_name(with_prefix("forward_", layer_->name()));
+  forward_ = std::dynamic_pointer_cast<RNN>(layer_.ptr());
+  backward_ = std::dynamic_pointer_cast<RNN>(backward_layer_.ptr());
+  require(forward_ && backward_, "the layers must be recurrent");
+  const SequenceOptions &a = forward_->sequence(), &b = backward_->sequence();
+  require(a.go_backwards != b.go_backwards, "the backward layer must run in the other direction");
+  require(a.return_sequences == b.return_sequences && a.return_state == b.return_state && a.stateful == b.stateful, "both layers must agree on return_sequences, return_state and stateful");
+  for (const auto& each : {forward_, backward_}) each->set_zero_output_for_mask(a.return_sequences);
+}
+void Bidirectional::build(std::span<const Shape> inputs) {
+  for (const auto& each : {forward_, backward_}) track(each->name(), each)->build_for(inputs.first(1));
+}
+Tensor Bidirectional::compute_mask(std::span<const Tensor> inputs, const CallOptions& options) { return forward_->compute_mask(inputs, options); }
+
+Tensors Bidirectional::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  require(inputs.size() % 2 == 1, "the initial states must come in pairs");
+  const std::size_t half = (inputs.size() - 1) / 2;
+  const auto run = [&](RNN& layer, std::size_t first) {
+    Tensors operands = {inputs[0]};
+    for (std::size_t i = 0; i < half; ++i) operands.push_back(inputs[first + i]);
+    return layer(std::span<const Tensor>(operands), options);
+  };
+  const Tensors there = run(*forward_, 1), back = run(*backward_, 1 + half);
+  const Tensor a = there[0], b = forward_->sequence().return_sequences ? reverse(back[0], 1) : back[0];
+  Tensors result;
+  if (!merge_mode_) result = {a, b};
+  else if (*merge_mode_ == "sum") result = {a + b};
+  else if (*merge_mode_ == "mul") result = {a * b};
+  else if (*merge_mode_ == "ave") result = {(a + b) / 2};
+  else {
+    const Tensor both[] = {a, b};
+    result = {concat(both, -1)};
+  }
+  result.append(there.begin() + 1, there.end());
+  result.append(back.begin() + 1, back.end());
+  return result;
+}
+
+// ---- TimeDistributed
+
+void TimeDistributed::fields(Fields& f) {
+  Layer::fields(f);
+  f.field("layer", layer_);
+}
+void TimeDistributed::build(const Shape& input) {
+  require(bool(layer_), "there is no layer");
+  require(input.ndim() >= 3, "the input needs at least three axes (batch, steps, ...), got " + to_string(input));
+  Shape folded = step_shape(input);
+  folded[0] *= input[1];
+  track(layer_->name(), layer_.ptr())->build_for(folded);
+}
+Tensor TimeDistributed::call(const Tensor& x) {
+  require(x.ndim() >= 3, "the input needs at least three axes (batch, steps, ...), got " + to_string(x.shape()));
+  return unfold_steps((*layer_)(fold_steps(x)), x.shape()[0], x.shape()[1]);
+}
+
+}  // namespace lockstep::nn

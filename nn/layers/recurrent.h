@@ -1,0 +1,270 @@
+#pragma once
+// Recurrent layers. A cell computes one step; RNN runs it over a sequence. What of a step does not depend on the state (the product of
+// the input and its kernel) is computed for all steps at once, in one product.
+
+#include <lockstep/nn/layer.h>
+#include <lockstep/nn/layers/spatial.h>
+
+namespace lockstep::nn {
+
+/// One step of a recurrent layer. As a layer its inputs are x and the states, its outputs the output and the new states.
+class RnnCell : public Layer {
+ public:
+  /// Shapes of the states for an input of one step, batch included.
+  virtual std::vector<Shape> state_shapes(const Shape& input) const = 0;
+  /// What of a step depends on the input alone; the batch axis may hold all steps.
+  virtual Tensor project(const Tensor& x) { return x; }
+  /// The output, then the new states. `recurrent_mask`, if defined, multiplies the first state (dropout).
+  virtual Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) = 0;
+  /// Rates of dropout on the inputs and on the state; one mask for all steps of a sequence.
+  virtual double dropout() const { return 0; }
+  virtual double recurrent_dropout() const { return 0; }
+  virtual std::optional<std::int64_t> seed() const { return {}; }
+
+ protected:
+  using Layer::Layer;
+  Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
+};
+
+/// How a layer runs over its sequence.
+struct SequenceOptions {
+  /// All outputs (batch, steps, ...) instead of the last.
+  bool return_sequences = false;
+  /// The final states too.
+  bool return_state = false;
+  bool go_backwards = false;
+  /// The next call starts from the states at the end of this one.
+  bool stateful = false;
+  /// Keras's; a traced sequence is always unrolled.
+  bool unroll = false;
+  /// Masked steps give 0 instead of the output before.
+  bool zero_output_for_mask = false;
+};
+
+/// Runs a cell over axis 1. Inputs: the sequence, then initial states (default: zeros); a masked step leaves the states as they are.
+class RNN : public Layer {
+ public:
+  RNN() = default;
+  explicit RNN(Ref<Layer> cell, SequenceOptions sequence = {}, std::string name = {});
+  void fields(Fields& f) override;
+  void configured() override;
+  Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
+  const SequenceOptions& sequence() const { return sequence_; }
+  void set_zero_output_for_mask(bool zero) { sequence_.zero_output_for_mask = zero; }
+  /// Stateful layers: back to zeros.
+  void reset_state();
+
+ protected:
+  RNN(SequenceOptions sequence, std::string name, DTypePolicy dtype) : Layer(std::move(name), std::move(dtype)), sequence_(sequence) {}
+  void sequence_fields(Fields& f);
+  /// The cell, made when the layer is built.
+  virtual std::shared_ptr<RnnCell> make_cell();
+  void build(std::span<const Shape> inputs) override;
+  Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+  SequenceOptions sequence_;
+  int input_ndim_ = 3;
+
+ private:
+  Ref<Layer> given_;
+  std::shared_ptr<RnnCell> cell_;
+  std::optional<Generator> generator_;
+  std::vector<Variable> states_;
+};
+
+/// What the three classical cells and their layers are made from; a field that a class does not have is not looked at.
+struct RecurrentOptions {
+  std::int64_t units = 0;
+  Ref<Activation> activation = "tanh";
+  /// LSTM and GRU
+  Ref<Activation> recurrent_activation = "sigmoid";
+  bool use_bias = true;
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  bool zero_output_for_mask = false;
+  Ref<Initializer> kernel_initializer = "glorot_uniform";
+  Ref<Initializer> recurrent_initializer = "orthogonal";
+  Ref<Initializer> bias_initializer = "zeros";
+  /// LSTM: the forget gate's bias starts at 1.
+  bool unit_forget_bias = true;
+  Ref<Regularizer> kernel_regularizer = {};
+  Ref<Regularizer> recurrent_regularizer = {};
+  Ref<Regularizer> bias_regularizer = {};
+  Ref<Regularizer> activity_regularizer = {};
+  Ref<Constraint> kernel_constraint = {};
+  Ref<Constraint> recurrent_constraint = {};
+  Ref<Constraint> bias_constraint = {};
+  double dropout = 0;
+  double recurrent_dropout = 0;
+  /// GRU: the reset gate acts after the recurrent product, which has a bias of its own.
+  bool reset_after = true;
+  std::optional<std::int64_t> seed = {};
+  std::string name = {};
+  DTypePolicy dtype = {};
+};
+enum class CellKind : std::uint8_t { simple, lstm, gru };
+
+/// A cell of units: simple h = activation(xK + hR + b), LSTM, or GRU.
+class UnitCell : public RnnCell {
+ public:
+  std::vector<Shape> state_shapes(const Shape& input) const override;
+  Tensor project(const Tensor& x) override;
+  Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) override;
+  double dropout() const override { return options_.dropout; }
+  double recurrent_dropout() const override { return options_.recurrent_dropout; }
+  std::optional<std::int64_t> seed() const override { return options_.seed; }
+  void fields(Fields& f) override;
+  /// Throws InvalidArgumentError unless units > 0 and the rates are in [0, 1].
+  void configured() override;
+
+ protected:
+  explicit UnitCell(CellKind kind) : kind_(kind) {}
+  UnitCell(CellKind kind, RecurrentOptions options);
+  void build(std::span<const Shape> inputs) override;
+
+ private:
+  CellKind kind_;
+  RecurrentOptions options_;
+  Weight kernel_, recurrent_, bias_;
+};
+
+/// An RNN of such a cell, with the cell's fields among its own.
+class UnitRnn : public RNN {
+ public:
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  explicit UnitRnn(CellKind kind) : kind_(kind) {}
+  UnitRnn(CellKind kind, RecurrentOptions options);
+  std::shared_ptr<RnnCell> make_cell() override;
+
+ private:
+  CellKind kind_;
+  RecurrentOptions options_;
+};
+
+template <CellKind Kind>
+class UnitCellOf : public UnitCell {
+ public:
+  UnitCellOf() : UnitCell(Kind) {}
+  explicit UnitCellOf(RecurrentOptions options) : UnitCell(Kind, std::move(options)) {}
+};
+using SimpleRNNCell = UnitCellOf<CellKind::simple>;
+using LSTMCell = UnitCellOf<CellKind::lstm>;
+using GRUCell = UnitCellOf<CellKind::gru>;
+
+template <CellKind Kind>
+class UnitRnnOf : public UnitRnn {
+ public:
+  UnitRnnOf() : UnitRnn(Kind) {}
+  explicit UnitRnnOf(RecurrentOptions options) : UnitRnn(Kind, std::move(options)) {}
+};
+using SimpleRNN = UnitRnnOf<CellKind::simple>;
+using LSTM = UnitRnnOf<CellKind::lstm>;
+using GRU = UnitRnnOf<CellKind::gru>;
+
+/// Cells one after another: each takes the output of the one before.
+class StackedRNNCells : public RnnCell {
+ public:
+  StackedRNNCells() = default;
+  explicit StackedRNNCells(std::vector<Ref<Layer>> cells, std::string name = {});
+  std::vector<Shape> state_shapes(const Shape& input) const override;
+  Tensor project(const Tensor& x) override;
+  Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) override;
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  void build(std::span<const Shape> inputs) override;
+
+ private:
+  std::vector<Ref<Layer>> given_;
+  std::vector<std::shared_ptr<RnnCell>> cells_;
+};
+
+/// A recurrent layer and its mirror image over the reversed sequence.
+class Bidirectional : public Layer {
+ public:
+  Bidirectional() = default;
+  /// merge_mode "concat", "sum", "mul", "ave", or none: both outputs. The backward layer is made from the forward one if not given.
+  explicit Bidirectional(Ref<Layer> layer, std::optional<std::string> merge_mode = "concat", Ref<Layer> backward_layer = {}, std::string name = {});
+  void fields(Fields& f) override;
+  void configured() override;
+  Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+ protected:
+  void build(std::span<const Shape> inputs) override;
+  Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+ private:
+  std::optional<std::string> merge_mode_ = "concat";
+  Ref<Layer> layer_;
+  Ref<Layer> backward_layer_;
+  std::shared_ptr<RNN> forward_, backward_;
+};
+
+/// A layer applied to each step of axis 1; the steps go through it as one large batch.
+class TimeDistributed : public Layer {
+ public:
+  TimeDistributed() = default;
+  explicit TimeDistributed(Ref<Layer> layer, std::string name = {}) : Layer(std::move(name)), layer_(std::move(layer)) {}
+  void fields(Fields& f) override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x) override;
+
+ private:
+  Ref<Layer> layer_;
+};
+
+/// An LSTM over images whose products are convolutions: (batch, steps, height, width, channels).
+class ConvLSTM2D : public RNN {
+ public:
+  struct Options {
+    std::int64_t filters = 0;
+    Sizes kernel_size = {};
+    Sizes strides = 1;
+    std::string padding = "valid";
+    std::string data_format = "channels_last";
+    Sizes dilation_rate = 1;
+    Ref<Activation> activation = "tanh";
+    Ref<Activation> recurrent_activation = "sigmoid";
+    bool use_bias = true;
+    bool return_sequences = false;
+    bool return_state = false;
+    bool go_backwards = false;
+    bool stateful = false;
+    Ref<Initializer> kernel_initializer = "glorot_uniform";
+    Ref<Initializer> recurrent_initializer = "orthogonal";
+    Ref<Initializer> bias_initializer = "zeros";
+    bool unit_forget_bias = true;
+    Ref<Regularizer> kernel_regularizer = {};
+    Ref<Regularizer> recurrent_regularizer = {};
+    Ref<Regularizer> bias_regularizer = {};
+    Ref<Regularizer> activity_regularizer = {};
+    Ref<Constraint> kernel_constraint = {};
+    Ref<Constraint> recurrent_constraint = {};
+    Ref<Constraint> bias_constraint = {};
+    double dropout = 0;
+    double recurrent_dropout = 0;
+    std::optional<std::int64_t> seed = {};
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  ConvLSTM2D() { input_ndim_ = 5; }
+  explicit ConvLSTM2D(Options options);
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  std::shared_ptr<RnnCell> make_cell() override;
+
+ private:
+  Options options_;
+};
+
+}  // namespace lockstep::nn

@@ -1,0 +1,61 @@
+#pragma once
+// Layers that are active in training only: dropout and noise. They draw from generators of their own, whose states are variables, so
+// that every step of a traced function draws anew.
+
+#include <lockstep/nn/layer.h>
+
+namespace lockstep::nn {
+
+/// In training a fraction `rate` of the elements becomes 0 and the others grow by 1 / (1 - rate).
+class Dropout : public Layer {
+ public:
+  struct Options {
+    double rate = 0.5;
+    /// The shape of what is dropped together, broadcast to the input; -1 takes the input's size.
+    std::optional<Ints> noise_shape = {};
+    std::optional<std::int64_t> seed = {};
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  Dropout() = default;
+  /// Throws InvalidArgumentError for a rate outside of [0, 1].
+  explicit Dropout(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { Dropout::configured(); }
+  explicit Dropout(double rate) : Dropout(Options{.rate = rate}) {}
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x, const CallOptions& options) override;
+
+ private:
+  Options options_;
+  std::optional<Generator> generator_;
+};
+
+/// In training, normal noise is added.
+class GaussianNoise : public Layer {
+ public:
+  struct Options {
+    double stddev = 0;
+    std::optional<std::int64_t> seed = {};
+    std::string name = {};
+  };
+  GaussianNoise() = default;
+  explicit GaussianNoise(Options options) : Layer(options.name), options_(std::move(options)) { GaussianNoise::configured(); }
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x, const CallOptions& options) override;
+
+ private:
+  Options options_;
+  std::optional<Generator> generator_;
+};
+
+/// 0 with probability `rate`, else 1 / (1 - rate): what dropout multiplies by.
+Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype);
+
+}  // namespace lockstep::nn

@@ -14,10 +14,16 @@
 #include <utility>
 #include <vector>
 
-#include <lockstep/io/batch_source.h>
+#include <lockstep/nn/batch_source.h>
 #include <lockstep/tensor/tensor.h>
 
 namespace lockstep::io {
+
+// What a training loop asks of its data stands in nn; here it is implemented.
+using nn::BatchSource;
+using nn::DatasetState;
+using nn::kInfinite;
+using nn::kUnknown;
 
 class Node;
 template <class Element>

@@ -5,7 +5,6 @@
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/gradient_check.h>
 #include <lockstep/autodiff/tape.h>
-#include <lockstep/io/batch_source.h>
 #include <lockstep/io/confusion_matrix.h>
 #include <lockstep/io/csv.h>
 #include <lockstep/io/dataset.h>
@@ -14,6 +13,7 @@
 #include <lockstep/io/image.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/nn/activations.h>
+#include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/constraints.h>
 #include <lockstep/nn/initializers.h>
 #include <lockstep/nn/layer.h>

@@ -5,7 +5,7 @@
 
 #include <lockstep/tensor/tensor.h>
 
-namespace lockstep::io {
+namespace lockstep::nn {
 
 /// The length of a stream without end, and of one whose length only reading it shows.
 inline constexpr std::int64_t kInfinite = -1;
@@ -32,4 +32,4 @@ class BatchSource {
   virtual std::int64_t cardinality() const = 0;
 };
 
-}  // namespace lockstep::io
+}  // namespace lockstep::nn

@@ -1,0 +1,106 @@
+#pragma once
+// Callback: what fit, evaluate and predict tell while they run, and where a program steps in (keras.callbacks.Callback). The callbacks
+// themselves are in callbacks.h.
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lockstep::nn {
+
+class Model;
+
+/// Losses and metrics by name, sorted by it.
+class Logs {
+ public:
+  std::optional<double> find(std::string_view name) const;
+  /// Throws NotFoundError that suggests the nearest name.
+  double at(std::string_view name) const;
+  void set(std::string_view name, double value);
+  bool empty() const { return entries_.empty(); }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
+ private:
+  std::vector<std::pair<std::string, double>> entries_;
+};
+
+/// The means since the epoch's start, computed when somebody asks, and this batch's own loss.
+class BatchLogs {
+ public:
+  BatchLogs(double loss, std::function<Logs()> compute) : loss_(loss), compute_(std::move(compute)) {}
+  /// Of this batch alone (0 in predict).
+  double loss() const { return loss_; }
+  const Logs& get() const {
+    if (!logs_) logs_ = compute_();
+    return *logs_;
+  }
+
+ private:
+  double loss_;
+  std::function<Logs()> compute_;
+  mutable std::optional<Logs> logs_;
+};
+
+/// What a run was started with. `verbose`: 0 silent, 1 a line that rewrites itself, 2 one line per epoch.
+struct RunParams {
+  std::int64_t epochs = 1;
+  /// Steps of an epoch; none if only reading the data shows it.
+  std::optional<std::int64_t> steps = {};
+  /// Rows of a full batch, for throughput; 0 if unknown.
+  std::int64_t batch_size = 0;
+  int verbose = 1;
+};
+
+/// Base of all callbacks. Batches and epochs count from 0. evaluate inside fit (validation) calls the test hooks.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+
+  virtual void on_train_begin() {}
+  virtual void on_train_end(const Logs& logs) { static_cast<void>(logs); }
+  virtual void on_epoch_begin(std::int64_t epoch) { static_cast<void>(epoch); }
+  /// What is set in `logs` is seen by the callbacks after this one (LearningRateScheduler adds the learning rate).
+  virtual void on_epoch_end(std::int64_t epoch, Logs& logs) { static_cast<void>(epoch), static_cast<void>(logs); }
+  virtual void on_train_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
+  virtual void on_train_batch_end(std::int64_t batch, const BatchLogs& logs) { static_cast<void>(batch), static_cast<void>(logs); }
+  virtual void on_test_begin() {}
+  virtual void on_test_end(const Logs& logs) { static_cast<void>(logs); }
+  virtual void on_test_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
+  virtual void on_test_batch_end(std::int64_t batch, const BatchLogs& logs) { static_cast<void>(batch), static_cast<void>(logs); }
+  virtual void on_predict_begin() {}
+  virtual void on_predict_end() {}
+  virtual void on_predict_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
+  virtual void on_predict_batch_end(std::int64_t batch) { static_cast<void>(batch); }
+
+  /// Called before the first hook of a run.
+  void attach(Model& model, const RunParams& params) { model_ = &model, params_ = params; }
+  /// The model that runs. Throws FailedPreconditionError outside of a run.
+  Model& model() const;
+  const RunParams& params() const { return params_; }
+
+ private:
+  Model* model_ = nullptr;
+  RunParams params_;
+};
+
+/// A callback as an argument: an object, or a pointer to one that the caller keeps to look at later.
+class CallbackRef {
+ public:
+  template <std::derived_from<Callback> T>
+  CallbackRef(T callback) : callback_(std::make_shared<T>(std::move(callback))) {}
+  template <std::derived_from<Callback> T>
+  CallbackRef(std::shared_ptr<T> callback) : callback_(std::move(callback)) {}
+  Callback* operator->() const { return callback_.get(); }
+
+ private:
+  std::shared_ptr<Callback> callback_;
+};
+
+}  // namespace lockstep::nn

@@ -1,0 +1,79 @@
+#pragma once
+// Arguments and results of fit, evaluate and predict.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lockstep/nn/batch_source.h>
+#include <lockstep/nn/callback.h>
+#include <lockstep/nn/per_output.h>
+#include <lockstep/tensor/tensor.h>
+
+namespace lockstep::nn {
+
+/// Arrays for the inputs or the outputs of a model: one tensor, a list, or by name. Axis 0 is the samples'.
+using Arrays = PerOutput<Tensor>;
+
+/// What `validation_data` is: arrays, or a source of batches (which the caller keeps alive).
+struct ValidationData {
+  ValidationData() = default;
+  ValidationData(Arrays x, Arrays y, Arrays sample_weight = {}) : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+  ValidationData(BatchSource& source) : source(&source) {}
+  bool given() const { return source || !x.empty(); }
+
+  Arrays x, y, sample_weight;
+  BatchSource* source = nullptr;
+};
+
+/// Arguments of Model::fit (Keras's, with its defaults).
+struct FitOptions {
+  /// Of arrays; sources bring their own.
+  std::int64_t batch_size = 32;
+  /// The number of the last epoch, not how many there are, if initial_epoch is given.
+  std::int64_t epochs = 1;
+  /// 0 silent, 1 a progress line that rewrites itself on a terminal, 2 one line per epoch.
+  int verbose = 1;
+  std::vector<CallbackRef> callbacks = {};
+  /// The last part of the arrays, split off before shuffling.
+  double validation_split = 0;
+  ValidationData validation_data = {};
+  /// Arrays: another order of the rows in each epoch.
+  bool shuffle = true;
+  /// Of the orders; none: drawn from the global generator.
+  std::optional<std::int64_t> seed = {};
+  /// Class -> weight of its samples in the loss; classes that are not named weigh 1. For a model of one output.
+  std::map<std::int64_t, double> class_weight = {};
+  /// One weight per sample, for all outputs or per output.
+  Arrays sample_weight = {};
+  std::int64_t initial_epoch = 0;
+  /// Steps of an epoch; none: until the data end.
+  std::optional<std::int64_t> steps_per_epoch = {};
+  std::optional<std::int64_t> validation_steps = {};
+  std::optional<std::int64_t> validation_batch_size = {};
+  /// Validation after every so many epochs.
+  std::int64_t validation_freq = 1;
+};
+
+/// Arguments of Model::evaluate and Model::predict.
+struct EvaluateOptions {
+  std::int64_t batch_size = 32;
+  int verbose = 1;
+  Arrays sample_weight = {};
+  std::optional<std::int64_t> steps = {};
+  std::vector<CallbackRef> callbacks = {};
+};
+
+/// What fit returns (keras.callbacks.History).
+struct History {
+  /// "loss", "val_loss", ... -> a value per epoch.
+  std::map<std::string, std::vector<double>> history;
+  std::vector<std::int64_t> epoch;
+  RunParams params;
+};
+
+}  // namespace lockstep::nn

@@ -1,0 +1,134 @@
+#pragma once
+// Model: a layer that is trained. It has several outputs if need be, a loss, an optimizer and metrics (compile), and the loops fit, evaluate
+// and predict. Sequential and Functional are models; a model of one's own overrides call(), as a layer does, and keeps its layers by track().
+//   class ResidualRegressor : public nn::Model {
+//     std::shared_ptr<nn::Dense> hidden = track("hidden", nn::Dense(30, "relu")), out = track("out", nn::Dense(1));
+//     Tensor call(const Tensor& x) override { return (*out)((*hidden)(x)); }
+//   };
+//   ResidualRegressor model;
+//   model.compile({.optimizer = optim::Nadam(), .loss = "mse"});
+//   model.fit(x, y, {.epochs = 5});
+
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lockstep/nn/compile.h>
+#include <lockstep/nn/fit.h>
+#include <lockstep/nn/layer.h>
+
+namespace lockstep::nn {
+
+class Trainer;
+
+/// One batch, taken apart.
+struct Batch {
+  Tensors x, y;
+  /// Empty, one for all outputs, or one per output (undefined where an output has none).
+  Tensors sample_weight;
+};
+
+/// Base of all models (keras.Model).
+class Model : public Layer {
+ public:
+  explicit Model(std::string name = {}, DTypePolicy policy = {});
+  ~Model() override;
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  // ---- training
+
+  /// Sets the optimizer, losses and metrics; weights stay. Metrics start anew.
+  void compile(CompileOptions options);
+  bool compiled() const;
+  /// Throws FailedPreconditionError before compile().
+  optim::Optimizer& optimizer() const;
+  const CompileOptions& compile_options() const;
+
+  /// Trains on arrays. Throws InvalidArgumentError for arrays of unequal length, shapes that the loss refuses, options that exclude each other.
+  History fit(const Arrays& x, const Arrays& y, const FitOptions& options = {});
+  /// Trains on a source of batches (x..., y..., or x..., y..., weights...).
+  History fit(BatchSource& data, const FitOptions& options = {});
+  /// The loss and the metrics over all data, not in training.
+  Logs evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options = {});
+  Logs evaluate(BatchSource& data, const EvaluateOptions& options = {});
+  /// The outputs for all rows, batch by batch. Throws InvalidArgumentError if the model has several: use predict_all.
+  Tensor predict(const Arrays& x, const EvaluateOptions& options = {});
+  Tensor predict(BatchSource& data, const EvaluateOptions& options = {});
+  Tensors predict_all(const Arrays& x, const EvaluateOptions& options = {});
+  Tensors predict_all(BatchSource& data, const EvaluateOptions& options = {});
+
+  /// One step on one batch; what the metrics are since they were last reset.
+  Logs train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight = {}, const std::map<std::int64_t, double>& class_weight = {});
+  Logs test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight = {});
+  Tensors predict_on_batch(const Arrays& x);
+  void reset_metrics();
+
+  /// fit ends after the present batch.
+  void stop_training() { stop_training_ = true; }
+  bool stopping() const { return stop_training_; }
+
+  /// The metrics that the model shows: those of the losses first, then those of compile(), then those of its layers.
+  std::vector<std::shared_ptr<Metric>> metrics() const;
+  /// "up" if more of the metric called `name` (a "val_" in front is left out) is better, "down" if less is, "" if nobody knows.
+  std::string metric_direction(const std::string& name) const;
+
+  // ---- structure
+
+  /// Names of inputs and outputs, as dictionaries of arrays, losses and metrics use them. A subclass's: "input", "output" (numbered if several).
+  virtual std::vector<std::string> input_names() const;
+  virtual std::vector<std::string> output_names() const;
+  /// The layers of the model in their order.
+  std::vector<std::shared_ptr<Layer>> layers() const;
+  /// Throws NotFoundError that suggests the nearest name.
+  std::shared_ptr<Layer> layer(const std::string& name) const;
+
+  /// A table of the layers, their output shapes and parameters, as Keras prints it; `width` in columns.
+  std::string summary(int width = 80, bool show_trainable = false) const;
+
+  // ---- for models of one's own
+
+  /// The loss of a batch without regularization and add_loss. Override for another.
+  virtual Tensor compute_loss(const Batch& batch, std::span<const Tensor> y_pred);
+  /// One training step; becomes a part of a traced function. Returns the loss. Override for loops of one's own (several optimizers, ...).
+  virtual Tensor train_step(const Batch& batch);
+  virtual Tensor test_step(const Batch& batch);
+
+  /// Mask of the first output of the last call; the mask that a loss takes into account.
+  Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
+  /// Makes the weights: calls the model on symbols of these shapes.
+  void build_for(std::span<const Shape> shapes) override;
+  using Layer::build_for;
+
+ protected:
+  /// Calls the model's metrics: to be used by a train_step of one's own, after the update.
+  void update_metrics(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss);
+  /// A metric that the model updates itself, in call() or in a step: shown, and reset at the start of each epoch.
+  template <std::derived_from<Metric> T>
+  std::shared_ptr<T> track_metric(std::shared_ptr<T> metric) {
+    own_metrics_.push_back(metric);
+    return metric;
+  }
+  template <std::derived_from<Metric> T>
+  std::shared_ptr<T> track_metric(T metric) {
+    return track_metric(std::make_shared<T>(std::move(metric)));
+  }
+  /// The masks of the outputs, for models that pass masks on.
+  void set_output_masks(Tensors masks) { output_masks_ = std::move(masks); }
+  const Tensors& output_masks() const { return output_masks_; }
+
+ private:
+  friend class Trainer;
+  Trainer& trainer() const;
+
+  std::unique_ptr<Trainer> trainer_;
+  std::vector<std::shared_ptr<Metric>> own_metrics_;
+  Tensors output_masks_;
+  bool stop_training_ = false;
+};
+
+}  // namespace lockstep::nn

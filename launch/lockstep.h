@@ -13,8 +13,13 @@
 #include <lockstep/io/image.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/nn/activations.h>
+#include <lockstep/nn/array_source.h>
 #include <lockstep/nn/batch_source.h>
+#include <lockstep/nn/callback.h>
+#include <lockstep/nn/compile.h>
 #include <lockstep/nn/constraints.h>
+#include <lockstep/nn/fit.h>
+#include <lockstep/nn/functional.h>
 #include <lockstep/nn/initializers.h>
 #include <lockstep/nn/layer.h>
 #include <lockstep/nn/layers/attention.h>
@@ -33,7 +38,11 @@
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/metrics_counts.h>
 #include <lockstep/nn/metrics_iou.h>
+#include <lockstep/nn/model.h>
+#include <lockstep/nn/per_output.h>
 #include <lockstep/nn/regularizers.h>
+#include <lockstep/nn/sequential.h>
+#include <lockstep/nn/symbol.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>

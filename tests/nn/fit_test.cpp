@@ -134,7 +134,7 @@ TEST(Fit, TakesAPlainFunctionAsLossAndMetric) {
 }
 
 TEST(Fit, AddsRegularizationOnceAndAppliesConstraints) {
-  Sequential model({InputLayer({3}), Dense({.units = 1, .use_bias = false, .kernel_initializer = "ones", .kernel_regularizer = regularizers::L1(0.25), .kernel_constraint = "non_neg"})});
+  Sequential model({InputLayer({3}), Dense({.units = 1, .use_bias = false, .kernel_initializer = "ones", .kernel_regularizer = L1(0.25), .kernel_constraint = "non_neg"})});
   model.compile({.optimizer = optim::SGD({.learning_rate = 10}), .loss = "mse"});
   const Tensor x = inputs(8);
   const History history = model.fit(x, targets(x), {.batch_size = 8, .epochs = 1, .verbose = 0});

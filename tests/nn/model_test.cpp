@@ -156,14 +156,13 @@ TEST(Functional, SharesALayerThatIsCalledTwice) {
 TEST(Functional, ComesBackFromItsConfigurationWithSharedLayers) {
   const auto shared = std::make_shared<Dense>(3);
   const Symbol a = input({4}), b = input({4});
-  const Symbols lstm = call(std::make_shared<LSTM>(LSTM::Options{.units = 2, .return_state = true}), {input({7, 3}, {.name = "steps"})});
+  const Symbols lstm = call(std::make_shared<LSTM>(RecurrentOptions{.units = 2, .return_state = true}), {input({7, 3}, {.name = "steps"})});
   const Functional model({a, b, lstm[0].call()->inputs[0]}, {Symbols{a >> shared, b >> shared} >> Subtract(), lstm[2]});
   const auto again = std::dynamic_pointer_cast<Functional>(deserialize<Layer>(serialize(model)).ptr());
   ASSERT_TRUE(again);
   EXPECT_EQ(again->config(), model.config());
   again->set_weights(model.get_weights());
   const Tensor x = random::normal({2, 4}, 0, 1, float32, 3), steps = random::normal({2, 7, 3}, 0, 1, float32, 4);
-  Functional copy = wide_and_deep();
   const Tensors expected = const_cast<Functional&>(model)({x, -x, steps}), found = (*again)({x, -x, steps});
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(reduce_all(equal(found[i], expected[i])).item<bool>()) << i;
 }

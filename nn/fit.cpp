@@ -84,8 +84,8 @@ class Steps {
     if (steps_ && done_ == *steps_) return false;
     bool found = source_.next(batch);
     if (!found && (steps_ || done_ == 0)) {
-      // An epoch in steps goes on into the next pass; and a source may still stand at the end of the last one.
-      found = steps_ && source_.next(batch);
+      // An epoch in steps goes on into the next pass; and a source may still stand at the end of its last one.
+      found = source_.next(batch);
       if (!found) throw InvalidArgumentError("the data set is empty", "fit");
     }
     if (found) ++done_;

@@ -153,7 +153,7 @@ optim::Optimizer& Model::optimizer() const { return *trainer().options().optimiz
 const CompileOptions& Model::compile_options() const { return trainer().options(); }
 
 std::vector<std::shared_ptr<Metric>> Model::metrics() const {
-  if (!trainer_) return own_metrics_;
+  if (!trainer_) return tracked_metrics();
   std::vector<std::shared_ptr<Metric>> result;
   for (const auto& [name, metric] : trainer_->shown_metrics(*this)) result.push_back(metric);
   return result;

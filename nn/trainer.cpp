@@ -248,7 +248,7 @@ std::vector<std::pair<std::string, std::shared_ptr<Metric>>> Trainer::shown_metr
   if (total_) result.emplace_back("loss", total_);
   for (const auto& each : output_losses_) result.push_back(each);
   for (const OutputMetric& each : metrics_) result.emplace_back(each.name, each.metric);
-  for (const auto& metric : model.own_metrics_) result.emplace_back(metric->name(), metric);
+  for (const auto& metric : model.tracked_metrics()) result.emplace_back(metric->name(), metric);
   return result;
 }
 

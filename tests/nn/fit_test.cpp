@@ -238,6 +238,24 @@ TEST(Model, MakesAStepOfItsOwn) {
   EXPECT_NEAR(own, 2, 1e-6);
 }
 
+TEST(Fit, ShowsTheMetricsAndLossesThatALayerAdds) {
+  class Penalized : public Layer {
+   protected:
+    Tensor call(const Tensor& x) override {
+      const Tensor size = reduce_mean(square(x));
+      add_loss(size);
+      add_metric(size, "size");
+      return x;
+    }
+  };
+  Sequential model({InputLayer({3}), Penalized(), Dense({.units = 1, .kernel_initializer = "zeros"})});
+  model.compile({.optimizer = optim::SGD({.learning_rate = 0}), .loss = "mse"});
+  const Tensor x = ones({8, 3}) * 2.f;
+  const History history = model.fit(x, zeros({8, 1}), {.batch_size = 4, .epochs = 2, .verbose = 0});
+  EXPECT_EQ(history.history.at("size"), (std::vector<double>{4, 4}));
+  EXPECT_EQ(history.history.at("loss"), (std::vector<double>{4, 4}));
+}
+
 // ---- what is refused
 
 TEST(Fit, RefusesShapesThatWouldBroadcastToAMatrix) {

@@ -18,6 +18,7 @@
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/callback.h>
 #include <lockstep/nn/callbacks.h>
+#include <lockstep/nn/compile.h>
 #include <lockstep/nn/constraints.h>
 #include <lockstep/nn/fit.h>
 #include <lockstep/nn/functional.h>
@@ -40,6 +41,7 @@
 #include <lockstep/nn/metrics_counts.h>
 #include <lockstep/nn/metrics_iou.h>
 #include <lockstep/nn/model.h>
+#include <lockstep/nn/per_output.h>
 #include <lockstep/nn/progress.h>
 #include <lockstep/nn/regularizers.h>
 #include <lockstep/nn/sequential.h>

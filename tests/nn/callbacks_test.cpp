@@ -316,6 +316,43 @@ TEST(TerminateOnNaN, ThrowsIfAsked) {
   EXPECT_IN("epoch 3, batch 7", refusal([&] { callback.on_train_batch_end(7, BatchLogs(-kInfinity, [] { return Logs(); })); }));
 }
 
+// ---- SwapEMAWeights
+
+/// A step is w += (1 - w) / 2 for x = y = 1: values 0.5, 0.75, 0.875; averages 0.5 (the first value), 0.625, 0.75.
+optim::SGD averaging() { return optim::SGD({.learning_rate = 0.25, .use_ema = true, .ema_momentum = 0.5}); }
+
+TEST(SwapEMAWeights, EvaluatesWithTheAverages) {
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  for (const bool scaled : {false, true}) {
+    Line line = scaled ? Line(optim::LossScaleOptimizer({.inner_optimizer = averaging()})) : Line(averaging());
+    line.set_weight(0);
+    std::vector<double> seen;
+    const auto look = LambdaCallback({.on_epoch_end = [&](std::int64_t, Logs&) { seen.push_back(line.weight()); },
+                                      .on_test_batch_end = [&](std::int64_t, const BatchLogs&) { seen.push_back(line.weight()); }});
+    line.model.fit(x, y, {.epochs = 2, .verbose = 0, .callbacks = {SwapEMAWeights(), look}, .validation_data = {x, y}});
+    EXPECT_EQ(seen, (std::vector<double>{0.5, 0.5, 0.625, 0.75}));
+    EXPECT_EQ(line.weight(), 0.625);
+  }
+}
+
+TEST(SwapEMAWeights, LeavesTheAveragesInTheModelBetweenEpochs) {
+  Line line(averaging());
+  line.set_weight(0);
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  std::vector<double> seen;
+  const auto look = LambdaCallback({.on_epoch_end = [&](std::int64_t, Logs&) { seen.push_back(line.weight()); },
+                                    .on_train_batch_begin = [&](std::int64_t) { seen.push_back(line.weight()); }});
+  line.model.fit(x, y, {.epochs = 3, .verbose = 0, .callbacks = {SwapEMAWeights({.swap_on_epoch = true}), look}});
+  EXPECT_EQ(seen, (std::vector<double>{0, 0.5, 0.5, 0.625, 0.75, 0.75}));
+  EXPECT_EQ(line.weight(), 0.75);
+}
+
+TEST(SwapEMAWeights, RefusesAnOptimizerWithoutAverages) {
+  Line line;
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  EXPECT_IN("use_ema = true", refusal<FailedPreconditionError>([&] { line.model.evaluate(x, y, {.verbose = 0, .callbacks = {SwapEMAWeights()}}); }));
+}
+
 // ---- LambdaCallback, and the hooks of a run
 
 TEST(LambdaCallback, IsToldWhatHappensInOrder) {

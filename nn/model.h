@@ -127,9 +127,11 @@ class Model : public Layer {
   friend class Trainer;
   friend class Loops;
   Trainer& trainer() const;
+  Trainer& predictor();
   Tensor only_output(Tensors outputs) const;
 
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Trainer> predictor_;  // of a model that was never compiled
   Tensors output_masks_;
   bool stop_training_ = false;
 };

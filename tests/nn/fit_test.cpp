@@ -206,6 +206,7 @@ TEST(Model, TrainsOnOneBatchAndRemembersMetricsUntilTheyAreReset) {
 TEST(Model, PredictsWithoutHavingBeenCompiled) {
   Sequential model({Dense(2)});
   EXPECT_EQ(model.predict(inputs(5), {.batch_size = 2, .verbose = 0}).shape(), Shape({5, 2}));
+  EXPECT_FALSE(model.compiled());
 }
 
 TEST(Model, TrainsAfterItWasMoved) {

@@ -8,13 +8,13 @@
 
 #include <lockstep/lockstep.h>
 
+#include "item.h"
+
 namespace lockstep::nn {
 namespace {
 
 Tensor truth() { return constant({{0.f, 1.f}, {2.f, 3.f}}); }
 Tensor prediction() { return constant({{1.f, 1.f}, {0.f, 0.f}}); }
-
-float item(const Tensor& x) { return x.item<float>(); }
 
 template <class E = InvalidArgumentError, class F>
 std::string refusal(const F& f) {

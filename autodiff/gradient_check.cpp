@@ -16,7 +16,7 @@
 namespace lockstep::autodiff {
 namespace {
 
-using Function = std::function<Tensors(std::span<const Tensor>)>;
+using Differentiable = std::function<Tensors(std::span<const Tensor>)>;
 
 bool moves(const Tensor& tensor, const char* what) {
   if (!is_differentiable(tensor.dtype())) return false;
@@ -33,7 +33,7 @@ Tensor weights_of(const Tensor& output, std::size_t i, std::int64_t seed) {
 }
 
 /// x -> the gradients of f's weighted outputs by its float64 inputs; zeros where there is no path.
-Function derivative(const Function& f, std::int64_t seed) {
+Differentiable derivative(const Differentiable& f, std::int64_t seed) {
   return [f, seed](std::span<const Tensor> inputs) {
     GradientTape tape;
     std::vector<Source> sources;
@@ -86,7 +86,7 @@ std::string to_string(const GradientCheck& check) {
   return text.str();
 }
 
-GradientCheck check_gradient(const Function& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) {
+GradientCheck check_gradient(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) {
   if (options.order > 1) {
     GradientCheckOptions next = options;
     next.order = options.order - 1;

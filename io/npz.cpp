@@ -32,9 +32,9 @@ std::string text_of(int code) {
 }
 
 /// An archive to read, whose errors name it.
-class Reader {
+class NpzReader {
  public:
-  explicit Reader(const std::string& path) : path_(path), file_size_(require_file(path)) {
+  explicit NpzReader(const std::string& path) : path_(path), file_size_(require_file(path)) {
     int code = 0;
     archive_.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
     if (!archive_) throw DataLossError("'" + path + "' is not a .npz file: " + text_of(code));
@@ -92,7 +92,7 @@ class Reader {
 }  // namespace
 
 NamedTensors load_npz(const std::string& path) {
-  const Reader reader(path);
+  const NpzReader reader(path);
   const std::vector<std::string> names = reader.names();
   NamedTensors tensors;
   for (std::size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], reader.read(i, names[i]));
@@ -100,7 +100,7 @@ NamedTensors load_npz(const std::string& path) {
 }
 
 Tensor load_npz(const std::string& path, const std::string& name) {
-  const Reader reader(path);
+  const NpzReader reader(path);
   const std::vector<std::string> names = reader.names();
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return reader.read(std::size_t(found - names.begin()), name);

@@ -1,12 +1,10 @@
 #include <lockstep/nn/constraints.h>
 
+#include <lockstep/nn/aligned.h>
 #include <lockstep/tensor/constant.h>
 
 namespace lockstep::nn {
 namespace {
-
-/// Keras's backend.epsilon(): keeps the division by a norm of 0 finite.
-constexpr double kEpsilon = 1e-7;
 
 class FunctionConstraint : public Constraint {
  public:

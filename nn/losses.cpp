@@ -131,7 +131,7 @@ Tensor Circle::valid(const Tensor&, const Tensor&, const Tensor& values) const {
 namespace {
 
 template <class T>
-void add(const char* name, std::vector<std::string> aliases = {}) {
+void add_loss(const char* name, std::vector<std::string> aliases = {}) {
   aliases.push_back(snake_case(name));
   register_class(component_class<T>(name, Loss::kModule, {}, std::move(aliases)));
 }
@@ -141,28 +141,28 @@ void add(const char* name, std::vector<std::string> aliases = {}) {
 void Loss::register_builtins() {
   [[maybe_unused]] static const bool done = [] {
     using namespace losses;
-    add<MeanSquaredError>("MeanSquaredError", {"mse", "MSE"});
-    add<MeanAbsoluteError>("MeanAbsoluteError", {"mae", "MAE"});
-    add<MeanAbsolutePercentageError>("MeanAbsolutePercentageError", {"mape", "MAPE"});
-    add<MeanSquaredLogarithmicError>("MeanSquaredLogarithmicError", {"msle", "MSLE"});
-    add<LogCosh>("LogCosh");
-    add<Poisson>("Poisson");
-    add<KLDivergence>("KLDivergence", {"kld", "KLD"});
-    add<Hinge>("Hinge");
-    add<SquaredHinge>("SquaredHinge");
-    add<CategoricalHinge>("CategoricalHinge");
-    add<CTC>("CTC");
-    add<Huber>("Huber");
-    add<CosineSimilarity>("CosineSimilarity");
-    add<BinaryCrossentropy>("BinaryCrossentropy", {"bce", "BCE"});
-    add<BinaryFocalCrossentropy>("BinaryFocalCrossentropy");
-    add<CategoricalCrossentropy>("CategoricalCrossentropy");
-    add<CategoricalFocalCrossentropy>("CategoricalFocalCrossentropy");
-    add<SparseCategoricalCrossentropy>("SparseCategoricalCrossentropy");
-    add<CategoricalGeneralizedCrossEntropy>("CategoricalGeneralizedCrossEntropy");
-    add<Dice>("Dice");
-    add<Tversky>("Tversky");
-    add<Circle>("Circle");
+    add_loss<MeanSquaredError>("MeanSquaredError", {"mse", "MSE"});
+    add_loss<MeanAbsoluteError>("MeanAbsoluteError", {"mae", "MAE"});
+    add_loss<MeanAbsolutePercentageError>("MeanAbsolutePercentageError", {"mape", "MAPE"});
+    add_loss<MeanSquaredLogarithmicError>("MeanSquaredLogarithmicError", {"msle", "MSLE"});
+    add_loss<LogCosh>("LogCosh");
+    add_loss<Poisson>("Poisson");
+    add_loss<KLDivergence>("KLDivergence", {"kld", "KLD"});
+    add_loss<Hinge>("Hinge");
+    add_loss<SquaredHinge>("SquaredHinge");
+    add_loss<CategoricalHinge>("CategoricalHinge");
+    add_loss<CTC>("CTC");
+    add_loss<Huber>("Huber");
+    add_loss<CosineSimilarity>("CosineSimilarity");
+    add_loss<BinaryCrossentropy>("BinaryCrossentropy", {"bce", "BCE"});
+    add_loss<BinaryFocalCrossentropy>("BinaryFocalCrossentropy");
+    add_loss<CategoricalCrossentropy>("CategoricalCrossentropy");
+    add_loss<CategoricalFocalCrossentropy>("CategoricalFocalCrossentropy");
+    add_loss<SparseCategoricalCrossentropy>("SparseCategoricalCrossentropy");
+    add_loss<CategoricalGeneralizedCrossEntropy>("CategoricalGeneralizedCrossEntropy");
+    add_loss<Dice>("Dice");
+    add_loss<Tversky>("Tversky");
+    add_loss<Circle>("Circle");
     return true;
   }();
 }

@@ -11,7 +11,7 @@ Tensor mix(const Variable& average, const Tensor& value, double beta) {
   return average.value();
 }
 
-Tensor power(const Tensor& x, double exponent) { return exponent == 0.5 ? sqrt(x) : pow(x, scalar(exponent, x.dtype())); }
+Tensor raised(const Tensor& x, double exponent) { return exponent == 0.5 ? sqrt(x) : pow(x, scalar(exponent, x.dtype())); }
 
 }  // namespace
 
@@ -141,9 +141,9 @@ void Ftrl::update_step(const Tensor& gradient, const Variable& variable, const T
   const Variable& accumulator = slot(variable, "accumulator");
   const Variable& linear = slot(variable, "linear");
   const Tensor w = variable.value(), before = accumulator.value(), after = before + square(gradient);
-  const Tensor root = power(after, -learning_rate_power_);
+  const Tensor root = raised(after, -learning_rate_power_);
   const Tensor shrunk = gradient + w * (2 * l2_shrinkage_regularization_strength_);
-  linear.assign_add(shrunk - (root - power(before, -learning_rate_power_)) / learning_rate * w);
+  linear.assign_add(shrunk - (root - raised(before, -learning_rate_power_)) / learning_rate * w);
   const Tensor quadratic = root / learning_rate + 2 * (l2_regularization_strength_ + beta_ / (2 * learning_rate));
   const Tensor clipped = clip_by_value(linear.value(), -l1_regularization_strength_, l1_regularization_strength_);
   variable.assign((clipped - linear.value()) / quadratic);

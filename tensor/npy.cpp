@@ -25,11 +25,11 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kAlign = 64;  // the elements start at a multiple of this, as NumPy writes them
 
 /// NumPy's letter and size for each dtype; bfloat16 and string have none.
-struct Row {
+struct Description {
   DType dtype;
   std::string_view code;
 };
-constexpr std::array<Row, 14> kRows = {{
+constexpr std::array<Description, 14> kDescriptions = {{
     {boolean, "b1"}, {int8, "i1"}, {int16, "i2"}, {int32, "i4"}, {int64, "i8"}, {uint8, "u1"}, {uint16, "u2"}, {uint32, "u4"}, {uint64, "u8"},
     {float16, "f2"}, {float32, "f4"}, {float64, "f8"}, {complex64, "c8"}, {complex128, "c16"},
 }};
@@ -137,7 +137,7 @@ class HeaderParser {
     const char order = descr.empty() ? '\0' : descr[0];
     if (order != '<' && order != '>' && order != '|' && order != '=') damaged("has the dtype '" + std::string(descr) + "' without a byte order");
     header.big_endian = order == '>';
-    for (const Row& row : kRows)
+    for (const Description& row : kDescriptions)
       if (row.code == descr.substr(1)) {
         header.dtype = row.dtype;
         return;
@@ -154,8 +154,8 @@ class HeaderParser {
 std::string header_of(const Tensor& tensor) {
   if (!tensor.defined()) throw FailedPreconditionError("an undefined Tensor has no elements", "to_npy");
   if (tensor.is_symbolic()) throw FailedPreconditionError("a tensor inside a traced function has no elements yet", "to_npy");
-  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.dtype == tensor.dtype(); });
-  if (row == kRows.end())
+  const auto row = std::find_if(kDescriptions.begin(), kDescriptions.end(), [&](const Description& r) { return r.dtype == tensor.dtype(); });
+  if (row == kDescriptions.end())
     throw TypeError("NumPy has no dtype for " + std::string(name(tensor.dtype())), "to_npy",
                     tensor.dtype() == bfloat16 ? "cast to float32, which holds every bfloat16" : "");
   std::string text = "{'descr': '" + std::string(itemsize(tensor.dtype()) == 1 ? "|" : "<") + std::string(row->code) +

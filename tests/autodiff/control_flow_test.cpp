@@ -107,10 +107,10 @@ TEST(Print, HappensWhenTheGraphRunsAndInOrder) {
     return x;
   });
   f.concrete_function(constant(1.0f));
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   f(constant(1.0f));
   f(constant(2.0f));
-  const std::string printed = testing::internal::GetCapturedStdout();
+  const std::string printed = ::testing::internal::GetCapturedStdout();
   EXPECT_EQ(printed, "first 1.0\nsecond\nfirst 2.0\nsecond\n");
 }
 

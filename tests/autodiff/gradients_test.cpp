@@ -6,6 +6,8 @@
 
 #include <lockstep/lockstep.h>
 
+#include "message_of.h"
+
 namespace lockstep::autodiff {
 namespace {
 
@@ -14,16 +16,6 @@ using Floats = std::vector<float>;
 Floats values(const Gradient& gradient) { return gradient.exists() ? gradient.dense().to_vector<float>() : Floats(); }
 
 /// What an error of type E says; empty if there was none.
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
-
 /// The book's softplus, right at large inputs, with a rule of its own.
 auto book_softplus() {
   return custom_gradient([](const Tensor& z) {

@@ -305,9 +305,9 @@ TEST(WhileLoop, PrintsInEachRoundAndNotAgainForTheGradient) {
     const Tensor z = cond(greater(x, scalar(0.0f, float32)), [&] { print("last"); return y * 2.0f; }, [&] { return y; });
     return tape.gradient(z, x).dense();
   });
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   const Tensor result = slope(constant(2.0f));
-  EXPECT_EQ(testing::internal::GetCapturedStdout(), "round 0\nup\nround 1\nup\nlast\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "round 0\nup\nround 1\nup\nlast\n");
   EXPECT_EQ(result.item<float>(), 24.0f);
 }
 

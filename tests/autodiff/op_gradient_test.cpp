@@ -19,8 +19,8 @@ bool has_gradient(const OpDef& op) {
   return (op.gradient.rule || op.compose) && std::any_of(op.samples.begin(), op.samples.end(), flows);
 }
 bool has_second_gradient(const OpDef& op) { return has_gradient(op) && op.first_order_only.empty(); }
-bool is_pointwise(const OpDef& op) { return op.pointwise && has_gradient(op); }
-bool is_reduction(const OpDef& op) { return op.fusion == Fusion::reduction && has_gradient(op); }
+bool pointwise_with_gradient(const OpDef& op) { return op.pointwise && has_gradient(op); }
+bool reduction_with_gradient(const OpDef& op) { return op.fusion == Fusion::reduction && has_gradient(op); }
 
 std::string described(const Sample& sample) {
   std::string text;
@@ -94,8 +94,8 @@ TEST_P(OpReductionGradient, AgreesWithDifferencesOverAnyAxes) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, OpGradient, ::testing::ValuesIn(rows_where(has_gradient)), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, OpSecondGradient, ::testing::ValuesIn(rows_where(has_second_gradient)), test_name);
-INSTANTIATE_TEST_SUITE_P(Ops, OpPointwiseGradient, ::testing::ValuesIn(rows_where(is_pointwise)), test_name);
-INSTANTIATE_TEST_SUITE_P(Ops, OpReductionGradient, ::testing::ValuesIn(rows_where(is_reduction)), test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, OpPointwiseGradient, ::testing::ValuesIn(rows_where(pointwise_with_gradient)), test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, OpReductionGradient, ::testing::ValuesIn(rows_where(reduction_with_gradient)), test_name);
 
 // ---- the checker itself
 

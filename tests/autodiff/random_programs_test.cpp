@@ -124,7 +124,7 @@ void expect_close(const Tensors& expected, const Tensors& actual, const std::str
 TEST(RandomPrograms, GiveTheSameEagerTracedAndWithoutEachPass) {
   const int threads = intra_op_threads();
   set_intra_op_threads(1);  // the tensors are tiny: a second thread would only wait
-  for (unsigned seed = 0; seed < kPrograms && !testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 0; seed < kPrograms && !::testing::Test::HasFailure(); ++seed) {
     const RandomProgram program(seed);
     const Tensors eager = program.twice([&](const Tensor& x, const Tensor& y, const Variable& v) { return program.run(x, y, v); });
     std::vector<std::string> left_out{""};

@@ -11,21 +11,13 @@
 
 #include <lockstep/lockstep.h>
 
+#include "message_of.h"
+
 namespace lockstep::autodiff {
 namespace {
 
 using Floats = std::vector<float>;
 using Names = std::vector<std::string>;
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
 
 TEST(Tracing, PrintsTheSymbolOnceAndTheStaticValuesOnceEach) {
   std::ostringstream log;
@@ -451,7 +443,7 @@ TEST(Drawing, IsTakenByGraphviz) {
     print("a \"message\"\n", {&x, 1});
     return cond(greater(reduce_sum(x), scalar(0.0f, float32)), [&] { return x; }, [&] { return -x; });
   });
-  const std::string path = testing::TempDir() + "lockstep_drawing.dot";
+  const std::string path = ::testing::TempDir() + "lockstep_drawing.dot";
   std::ofstream(path) << to_dot(f.concrete_function(constant({1.0f})).graph(), "f \"x\"");
   EXPECT_EQ(std::system(("dot -Tsvg \"" + path + "\" > /dev/null").c_str()), 0);
   std::remove(path.c_str());
@@ -467,11 +459,11 @@ TEST(Print, KeepsItsPlaceAmongOtherPrintsAndAssignments) {
   };
   const auto traced = function(program);
   traced.concrete_function(constant(2));
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   traced(constant(2));
   program(constant(3));
   traced(constant(4));
-  EXPECT_EQ(testing::internal::GetCapturedStdout(), "before 1\nafter 3 2\nbefore 3\nafter 6 3\nbefore 6\nafter 10 4\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "before 1\nafter 3 2\nbefore 3\nafter 6 3\nbefore 6\nafter 10 4\n");
 }
 
 TEST(Print, IsNotOptimizedAwayMergedOrFused) {
@@ -481,9 +473,9 @@ TEST(Print, IsNotOptimizedAwayMergedOrFused) {
     print("same", {&y, 1});
     return x;
   });
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   f(constant(1.0f));
-  EXPECT_EQ(testing::internal::GetCapturedStdout(), "same 0.0\nsame 0.0\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "same 0.0\nsame 0.0\n");
 }
 
 }  // namespace

@@ -11,21 +11,11 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
+#include "numbers.h"
+
 namespace lockstep::io {
 namespace {
 
-using Numbers = std::vector<std::int64_t>;
-
-Dataset counting(std::int64_t n) {
-  Numbers numbers(static_cast<std::size_t>(n));
-  for (std::int64_t i = 0; i < n; ++i) numbers[std::size_t(i)] = i;
-  return Dataset::from_tensor_slices(constant(numbers));
-}
-Numbers pass(const Dataset& dataset) {
-  Numbers all;
-  for (const Tensors& element : dataset) all.push_back(element[0].item<std::int64_t>());
-  return all;
-}
 void rest(int microseconds) { std::this_thread::sleep_for(std::chrono::microseconds(microseconds)); }
 /// Waits until `done`, ten seconds at most.
 template <class F>

@@ -10,34 +10,17 @@
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/random.h>
 
+#include "numbers.h"
+
 namespace lockstep::io {
 namespace {
 
-using Numbers = std::vector<std::int64_t>;
-
-/// 0 ... n - 1, as rows of one table (the path by row numbers).
-Dataset counting(std::int64_t n) {
-  Numbers numbers(static_cast<std::size_t>(n));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return Dataset::from_tensor_slices(constant(numbers));
-}
-/// The same without a table (the path by elements).
+/// Numbers without a table (the path by elements).
 Dataset counting_elements(std::int64_t n) {
   return counting(n).map([](const Tensor& x) { return x; });
 }
 std::vector<Dataset> both(std::int64_t n) { return {counting(n), counting_elements(n)}; }
 
-/// All numbers of the iterator's pass, batches flattened; the first tensor of each element.
-Numbers drain(Iterator& iterator) {
-  Numbers all;
-  for (Tensors element; iterator.next(element);)
-    for (const std::int64_t number : element[0].data<std::int64_t>()) all.push_back(number);
-  return all;
-}
-Numbers pass(const Dataset& dataset, std::int64_t epoch = 0) {
-  Iterator iterator = dataset.iterate({.epoch = epoch});
-  return drain(iterator);
-}
 Numbers sorted(Numbers numbers) {
   std::sort(numbers.begin(), numbers.end());
   return numbers;

@@ -8,16 +8,16 @@
 
 #include <lockstep/lockstep.h>
 
+#include "item.h"
+
 namespace lockstep::nn {
 namespace {
 
 Tensor truth() { return constant({{0.f, 1.f}, {2.f, 3.f}}); }
 Tensor prediction() { return constant({{1.f, 1.f}, {0.f, 0.f}}); }
 
-float item(const Tensor& x) { return x.item<float>(); }
-
 template <class E = InvalidArgumentError, class F>
-std::string refusal(const F& f) {
+std::string message_of(const F& f) {
   try {
     f();
   } catch (const E& error) {
@@ -60,7 +60,7 @@ TEST(Loss, TakesAutoAsTheMeanOverTheBatch) {
   EXPECT_EQ(loss.config()["reduction"], "sum_over_batch_size");
 }
 
-TEST(Loss, RefusesAnUnknownReductionByName) { EXPECT_IN("'average'", refusal([] { losses::Huber({.reduction = "average"}); })); }
+TEST(Loss, RefusesAnUnknownReductionByName) { EXPECT_IN("'average'", message_of([] { losses::Huber({.reduction = "average"}); })); }
 
 TEST(Loss, AveragesOverWhatTheMaskKeeps) {
   const losses::MeanSquaredError loss;
@@ -77,7 +77,7 @@ TEST(Loss, AlignsAVectorWithAColumnInsteadOfBroadcastingToAMatrix) {
 
 TEST(Loss, RefusesShapesThatWouldBroadcast) {
   const losses::MeanSquaredError loss;
-  const std::string message = refusal([&] { loss(zeros({4, 2}), zeros({4, 1})); });
+  const std::string message = message_of([&] { loss(zeros({4, 2}), zeros({4, 1})); });
   EXPECT_IN("(4, 2)", message);
   EXPECT_IN("(4, 1)", message);
   EXPECT_IN("mean_squared_error", message);
@@ -85,7 +85,7 @@ TEST(Loss, RefusesShapesThatWouldBroadcast) {
 
 TEST(Loss, RefusesSampleWeightsThatWouldLieAlongTheWrongAxis) {
   const losses::MeanSquaredError loss;
-  EXPECT_IN("(3,)", refusal([&] { loss(zeros({3, 3, 2}), zeros({3, 3, 2}), ones({3})); }));
+  EXPECT_IN("(3,)", message_of([&] { loss(zeros({3, 3, 2}), zeros({3, 3, 2}), ones({3})); }));
 }
 
 TEST(Loss, TakesAWeightPerClassWhereTheValuesEndInClasses) {
@@ -96,7 +96,7 @@ TEST(Loss, TakesAWeightPerClassWhereTheValuesEndInClasses) {
 
 TEST(Loss, RefusesALabelOutsideTheClasses) {
   const losses::SparseCategoricalCrossentropy loss;
-  EXPECT_IN("label 3", refusal([&] { loss(constant({0, 3}), ones({2, 3})); }));
+  EXPECT_IN("label 3", message_of([&] { loss(constant({0, 3}), ones({2, 3})); }));
 }
 
 TEST(Loss, LeavesOutTheIgnoredClass) {

@@ -6,10 +6,10 @@
 
 #include <lockstep/lockstep.h>
 
+#include "item.h"
+
 namespace lockstep::nn {
 namespace {
-
-float item(const Tensor& x) { return x.item<float>(); }
 
 /// Row 21 of the book, from scratch.
 class HuberMetric : public Metric {

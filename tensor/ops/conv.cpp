@@ -191,25 +191,12 @@ onednn::Key key_of(const Convolution& c, Part part, DType dtype, bool bias, cons
   return key;
 }
 
-std::shared_ptr<onednn::Primitive> reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
-  const dnnl::reorder::primitive_desc pd(onednn::engine(), from, onednn::engine(), to, onednn::attributes());
-  return std::make_shared<onednn::Primitive>(dnnl::reorder(pd), onednn::Primitive::Arguments{{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, pd.scratchpad_desc());
-}
-
 /// The convolution, and the reordering of the kernel into (or out of) the layout it likes best.
 struct Call {
   std::shared_ptr<onednn::Primitive> convolution;
   std::shared_ptr<onednn::Primitive> reorder;  // null: the kernel stays as it is
   std::int64_t kernel_bytes = 0;
 };
-
-void append_activation(dnnl::primitive_attr& attributes, const std::string& activation) {
-  if (activation == "none") return;
-  const auto algorithm = activation == "relu" ? dnnl::algorithm::eltwise_relu : activation == "tanh" ? dnnl::algorithm::eltwise_tanh : activation == "sigmoid" ? dnnl::algorithm::eltwise_logistic : dnnl::algorithm::eltwise_gelu_erf;
-  dnnl::post_ops post;
-  post.append_eltwise(1, algorithm, 0, 0);
-  attributes.set_post_ops(post);
-}
 
 Call call_of(const Convolution& c, Part part, DType dtype, bool bias, const std::string& activation) {
   const Descs d = descs_of(c, dtype);
@@ -218,7 +205,7 @@ Call call_of(const Convolution& c, Part part, DType dtype, bool bias, const std:
   const onednn::Key key = key_of(c, part, dtype, bias, activation);
   call.convolution = onednn::cached(key, [&] {
     dnnl::primitive_attr attributes = onednn::attributes();
-    append_activation(attributes, activation);
+    onednn::append_activation(attributes, activation);
     using Forward = dnnl::convolution_forward;
     const auto direct = dnnl::algorithm::convolution_direct;
     const auto vector = onednn::dense({c.out_channels}, dtype);
@@ -245,7 +232,7 @@ Call call_of(const Convolution& c, Part part, DType dtype, bool bias, const std:
   if (chosen != d.w) {
     onednn::Key reorder_key = key;
     reorder_key.push_back(1);
-    call.reorder = onednn::cached(reorder_key, [&] { return part == Part::kernel ? reorder(chosen, d.w) : reorder(d.w, chosen); });
+    call.reorder = onednn::cached(reorder_key, [&] { return part == Part::kernel ? onednn::reorder(chosen, d.w) : onednn::reorder(d.w, chosen); });
     call.kernel_bytes = std::int64_t(chosen.get_size());
   }
   return call;

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include <lockstep/autodiff/passes/passes.h>
-#include <lockstep/tensor/ops.h>
 
 namespace lockstep::autodiff {
 namespace {
@@ -98,9 +97,11 @@ ValueId without_shape_operand(Graph& graph, const Node& node) {
   const TensorSpec out = graph.spec(node.outputs[0]);
   if (!out.shape.known()) return -1;
   const std::string_view op = node.op->name;
-  if ((op == "zeros_like" || op == "ones_like") && out.shape.numel() <= kLargestFolded) return graph.add_constant(full(out.shape, op == "ones_like" ? 1 : 0, out.dtype));
-  if (op != "broadcast_like") return -1;
-  const OpDef& fixed = find_op("broadcast_to");
+  if ((op == "zeros_like" || op == "ones_like") && out.shape.numel() <= kLargestFolded && out.dtype != string)
+    return graph.add_constant(compute(*node.op, Tensors{Tensor::empty(out.shape, out.dtype)}, node.attrs)[0]);
+  const std::string_view fixed_name = op == "broadcast_like" ? "broadcast_to" : op == "restore_axes" || op == "reshape_like" ? "reshape" : "";
+  if (fixed_name.empty()) return -1;
+  const OpDef& fixed = find_op(fixed_name);
   const ValueId inputs[] = {node.inputs[0]};
   const int index = graph.add_call(fixed, canonical_attrs(fixed, {{"shape", Ints(out.shape.begin(), out.shape.end())}}), inputs, std::span(&out, 1));
   return graph.nodes[std::size_t(index)].outputs[0];

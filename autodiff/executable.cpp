@@ -1,6 +1,7 @@
 #include <lockstep/autodiff/executable.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
 
@@ -70,7 +71,7 @@ void Executable::bind_node(const Node& node) {
   };
   const int first_input = add_entries(node.inputs);
   const int first_output = add_entries(node.outputs);
-  steps_.push_back({node.op->cpu(BindContext(*node.op, node.attrs, inputs, outputs)), first_input, first_output});
+  steps_.push_back({node.op->cpu(BindContext(*node.op, node.attrs, inputs, outputs)), first_input, first_output, int(&node - graph_.nodes.data())});
 }
 
 void Executable::build() {
@@ -127,13 +128,35 @@ void Executable::point(Context& context, int storage, void* memory) const {
   for (const int position : positions_[std::size_t(storage)]) context.table[std::size_t(position)] = memory;
 }
 
-void Executable::run_stage(Context& context, const Stage& stage) const {
+void Executable::set_profiling(bool on) const {
+  if (on) {
+    if (!nanoseconds_) nanoseconds_ = std::make_unique<std::atomic<std::int64_t>[]>(steps_.size());
+    for (std::size_t k = 0; k < steps_.size(); ++k) nanoseconds_[k] = 0;
+  }
+  profiling_ = on;
+}
+
+std::vector<Executable::StepTime> Executable::step_times() const {
+  std::vector<StepTime> times;
+  for (std::size_t k = 0; nanoseconds_ && k < steps_.size(); ++k) times.push_back({steps_[k].node, double(nanoseconds_[k]) * 1e-9});
+  return times;
+}
+
+void Executable::run_step(Context& context, std::size_t k, bool timed) const {
+  const Step& step = steps_[k];
+  void** table = context.table.data();
+  if (!timed) return step.kernel(table + step.first_input, table + step.first_output);
+  const auto start = std::chrono::steady_clock::now();
+  step.kernel(table + step.first_input, table + step.first_output);
+  nanoseconds_[k] += std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Executable::run_stage(Context& context, const Stage& stage, bool timed) const {
   std::exception_ptr failure;
 #pragma omp parallel for schedule(dynamic, 1)
   for (int k = stage.begin; k < stage.end; ++k) {
     try {
-      const Step& step = steps_[std::size_t(k)];
-      step.kernel(context.table.data() + step.first_input, context.table.data() + step.first_output);
+      run_step(context, std::size_t(k), timed);
     } catch (...) {
 #pragma omp critical(lockstep_stage_failure)
       failure = std::current_exception();
@@ -143,16 +166,13 @@ void Executable::run_stage(Context& context, const Stage& stage) const {
 }
 
 void Executable::run_steps(Context& context) const {
-  void** table = context.table.data();
+  const bool timed = profiling_.load(std::memory_order_acquire);
   for (const Stage& stage : plan_.schedule.stages) {
     if (stage.parallel) {
-      run_stage(context, stage);
+      run_stage(context, stage, timed);
       continue;
     }
-    for (int k = stage.begin; k < stage.end; ++k) {
-      const Step& step = steps_[std::size_t(k)];
-      step.kernel(table + step.first_input, table + step.first_output);
-    }
+    for (int k = stage.begin; k < stage.end; ++k) run_step(context, std::size_t(k), timed);
   }
 }
 

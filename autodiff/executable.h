@@ -2,6 +2,7 @@
 // An executable graph: a flat list of bound kernel calls over planned memory. run() does no shape work, no lookup and, in steady
 // state, no heap allocation. Thread-safe: every call uses a context of its own.
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -28,6 +29,16 @@ class Executable {
   /// Kernel calls of one run.
   std::size_t step_count() const { return steps_.size(); }
 
+  /// Time that one kernel call took, over all runs while profiling was on.
+  struct StepTime {
+    int node;  // of graph()
+    double seconds;
+  };
+  /// Switches the measuring of each kernel call on (from zero) or off. Off, it costs nothing but a look at a flag in each run.
+  void set_profiling(bool on) const;
+  /// In the order in which the steps run; empty if profiling was never on.
+  std::vector<StepTime> step_times() const;
+
   /// Runs on raw memory: for the kernels of control flow, which hold executables of their branches. Needs a graph without variables.
   void run_raw(Inputs arguments, Outputs results) const;
 
@@ -36,6 +47,7 @@ class Executable {
     mutable BoundKernel kernel;
     int first_input;
     int first_output;
+    int node;
   };
   /// Places in the pointer table that hold one storage's address.
   struct Patch {
@@ -50,7 +62,8 @@ class Executable {
   Borrowed acquire() const;
   Tensors interpret(std::span<const Tensor> arguments) const;
   void run_steps(Context& context) const;
-  void run_stage(Context& context, const Stage& stage) const;
+  void run_stage(Context& context, const Stage& stage, bool timed) const;
+  void run_step(Context& context, std::size_t step, bool timed) const;
   void point(Context& context, int storage, void* memory) const;
 
   Graph graph_;
@@ -62,6 +75,8 @@ class Executable {
   std::vector<int> update_of_;                 // storage of a variable -> its update, -1 if it is only read
   std::vector<int> lock_order_;                // updates sorted by variable, so that two executables never wait for each other
   std::vector<int> last_use_;                  // interpreted: node after which a value may go
+  mutable std::atomic<bool> profiling_ = false;
+  mutable std::unique_ptr<std::atomic<std::int64_t>[]> nanoseconds_;  // by step
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Context>> idle_;
 };

@@ -1,4 +1,5 @@
-// Constant folding and the identities that gradients produce in numbers: factors of one, sums with zero, transposes of transposes.
+// Constant folding and the identities that gradients produce in numbers: factors of one, sums with zero, transposes of transposes,
+// broadcasts that a pointwise op does by itself.
 
 #include <algorithm>
 
@@ -62,6 +63,50 @@ ValueId same_as_operand(const Graph& graph, const Node& node) {
   return -1;
 }
 
+bool is_broadcast(const Node& node) { return node.kind == Node::Kind::op && (node.op->name == "broadcast_to" || node.op->name == "broadcast_like"); }
+
+/// Do the operands give the same results by the row's own rules?
+bool infers_same(const Graph& graph, const Node& node, std::span<const ValueId> inputs) {
+  SmallVector<const TensorSpec*, 8> specs;
+  for (const ValueId input : inputs) specs.push_back(&graph.spec(input));
+  InferContext context(*node.op, node.attrs, specs);
+  try {
+    node.op->infer(context);
+  } catch (const Error&) {
+    return false;
+  }
+  return context.outputs.size() == 1 && context.outputs[0] == graph.spec(node.outputs[0]);
+}
+
+/// A pointwise op reads what was broadcast for it in its first shape, if another operand still says how large the result is: nothing is
+/// spread out in memory, and no operand is kept for its shape alone.
+void read_before_broadcast(Graph& graph, Node& node) {
+  if (node.op->fusion != Fusion::pointwise || !graph.spec(node.outputs[0]).shape.known()) return;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    ValueId inner = node.inputs[i];
+    while (is_broadcast(graph.producer(inner))) inner = graph.producer(inner).inputs[0];
+    if (inner == node.inputs[i] || !graph.spec(inner).shape.known()) continue;
+    SmallVector<ValueId, 4> inputs = node.inputs;
+    inputs[i] = inner;
+    if (infers_same(graph, node, std::span<const ValueId>(inputs.data(), inputs.size()))) node.inputs = inputs;
+  }
+}
+
+/// The value that takes the place of an op which reads its operand's shape only, once that is known; -1 if it is none.
+ValueId without_shape_operand(Graph& graph, const Node& node) {
+  const TensorSpec out = graph.spec(node.outputs[0]);
+  if (!out.shape.known()) return -1;
+  const std::string_view op = node.op->name;
+  if ((op == "zeros_like" || op == "ones_like") && out.shape.numel() <= kLargestFolded && out.dtype != string)
+    return graph.add_constant(compute(*node.op, Tensors{Tensor::empty(out.shape, out.dtype)}, node.attrs)[0]);
+  const std::string_view fixed_name = op == "broadcast_like" ? "broadcast_to" : op == "restore_axes" || op == "reshape_like" ? "reshape" : "";
+  if (fixed_name.empty()) return -1;
+  const OpDef& fixed = find_op(fixed_name);
+  const ValueId inputs[] = {node.inputs[0]};
+  const int index = graph.add_call(fixed, canonical_attrs(fixed, {{"shape", Ints(out.shape.begin(), out.shape.end())}}), inputs, std::span(&out, 1));
+  return graph.nodes[std::size_t(index)].outputs[0];
+}
+
 void fold_node(GraphRewriter& rewriter, const Node& node) {
   Tensors inputs;
   for (const ValueId input : node.inputs) inputs.push_back(rewriter.graph().producer(rewriter[input]).constant);
@@ -91,7 +136,12 @@ Graph fold(const Graph& graph) {
       continue;
     }
     if (copied.effect != Effect::none || copied.outputs.size() != 1) continue;
-    const ValueId same = same_as_operand(rewriter.graph(), copied);
+    read_before_broadcast(rewriter.graph(), copied);
+    if (const ValueId fixed = without_shape_operand(rewriter.graph(), Node(copied)); fixed >= 0) {
+      rewriter.map(node.outputs[0], fixed);
+      continue;
+    }
+    const ValueId same = same_as_operand(rewriter.graph(), rewriter.graph().nodes[std::size_t(index)]);
     if (same >= 0) rewriter.map(node.outputs[0], same);
   }
   return rewriter.finish();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include <lockstep/autodiff/fused.h>
 #include <lockstep/autodiff/passes/passes.h>
@@ -93,8 +94,10 @@ class Grouping {
     Domain domain;
     std::vector<int> nodes;       // pointwise, in order
     std::vector<int> reductions;  // nodes that end it
+    std::set<int> copies = {};    // nodes of other groups that are computed here once more
   };
   const std::vector<Group>& groups() const { return groups_; }
+  std::vector<Group>& groups() { return groups_; }
   int group_of(int node) const { return group_of_[std::size_t(node)]; }
 
  private:
@@ -272,32 +275,141 @@ class Grouping {
   std::vector<Group> groups_;
 };
 
+/// Is the value needed in memory: is it a result, or used outside of the group that makes it by one that does not compute it itself?
+class Written {
+ public:
+  Written(const Graph& graph, const Grouping& grouping) : graph_(graph), grouping_(grouping), consumers_(graph.consumers()), escaping_(graph.escaping()) {}
+
+  const std::vector<int>& uses(ValueId value) const { return consumers_[std::size_t(value)]; }
+  bool escapes(ValueId value) const { return escaping_[std::size_t(value)]; }
+  bool used_from_memory(ValueId value, int consumer) const {
+    const int maker = graph_.values[std::size_t(value)].node, g = grouping_.group_of(consumer);
+    return g < 0 || (g != grouping_.group_of(maker) && !grouping_.groups()[std::size_t(g)].copies.contains(maker));
+  }
+  bool operator()(ValueId value) const {
+    const std::vector<int>& all = uses(value);
+    return escapes(value) || all.empty() || std::any_of(all.begin(), all.end(), [&](int n) { return used_from_memory(value, n); });
+  }
+
+ private:
+  const Graph& graph_;
+  const Grouping& grouping_;
+  std::vector<std::vector<int>> consumers_;
+  std::vector<bool> escaping_;
+};
+
+/// Decides which values are cheaper to compute once more than to write and read: x - mean in the backward pass, where x is in memory
+/// anyway. A value is either recomputed by all groups that use it, or by none.
+class Recompute {
+ public:
+  Recompute(const Graph& graph, Grouping& grouping) : graph_(graph), grouping_(grouping), written_(graph, grouping) {
+    for (std::size_t n = 0; n < graph.nodes.size(); ++n)
+      if (cheap(int(n))) consider(int(n));
+  }
+
+ private:
+  static constexpr std::int64_t kSmallest = 4096;  // elements
+  static constexpr std::size_t kMostNodes = 4;
+
+  bool cheap(int n) const {
+    static constexpr std::string_view kCheap[] = {"add", "subtract", "multiply", "square", "neg", "where", "relu", "maximum", "minimum", "greater", "less", "cast"};
+    const Node& node = graph_.nodes[std::size_t(n)];
+    return grouping_.group_of(n) >= 0 && run_of(graph_, node) && std::find(std::begin(kCheap), std::end(kCheap), node.op->name) != std::end(kCheap);
+  }
+  std::int64_t numel(ValueId value) const { return graph_.spec(value).shape.numel(); }
+  double nbytes(ValueId value) const { return double(numel(value)) * double(itemsize(graph_.spec(value).dtype)); }
+
+  /// Adds to `nodes` what must be computed to have the value, down to what is in memory. False if that is too much.
+  bool close(int n, std::set<int>& nodes, std::set<ValueId>& leaves) const {
+    nodes.insert(n);
+    if (nodes.size() > kMostNodes) return false;
+    for (const ValueId input : graph_.nodes[std::size_t(n)].inputs) {
+      const int maker = graph_.values[std::size_t(input)].node;
+      const bool in_memory = grouping_.group_of(maker) < 0 || !run_of(graph_, graph_.nodes[std::size_t(maker)]) || written_(input);
+      if (in_memory) leaves.insert(input);
+      else if (!cheap(maker) || !close(maker, nodes, leaves)) return false;
+    }
+    return true;
+  }
+
+  bool reads(const Grouping::Group& group, ValueId value) const {
+    const auto takes = [&](int n) {
+      const auto& inputs = graph_.nodes[std::size_t(n)].inputs;
+      return std::find(inputs.begin(), inputs.end(), value) != inputs.end();
+    };
+    return std::any_of(group.nodes.begin(), group.nodes.end(), takes) || std::any_of(group.copies.begin(), group.copies.end(), takes);
+  }
+
+  /// The group's domain with the nodes in it, if they fit.
+  std::optional<Domain> domain_with(const Grouping::Group& group, const std::set<int>& nodes) const {
+    Domain domain = group.domain;
+    for (const int n : nodes) {
+      if (!(graph_.spec(graph_.nodes[std::size_t(n)].outputs[0]).shape == domain.shape)) return std::nullopt;
+      for (const ValueId input : graph_.nodes[std::size_t(n)].inputs)
+        if (!layout_over(graph_.spec(input).shape, domain)) return std::nullopt;
+    }
+    return domain;
+  }
+
+  void consider(int n) {
+    const ValueId value = graph_.nodes[std::size_t(n)].outputs[0];
+    if (numel(value) < kSmallest || written_.escapes(value) || !written_(value)) return;
+    std::set<int> users, nodes;
+    for (const int consumer : written_.uses(value)) {
+      if (!written_.used_from_memory(value, consumer)) continue;
+      if (grouping_.group_of(consumer) < 0) return;
+      users.insert(grouping_.group_of(consumer));
+    }
+    std::set<ValueId> leaves;
+    if (users.empty() || !close(n, nodes, leaves)) return;
+    // Nearly as little may be read instead as before; what is saved is the writing.
+    double more = 0;
+    for (const int g : users) {
+      const Grouping::Group& group = grouping_.groups()[std::size_t(g)];
+      if (group.nodes.size() + group.copies.size() + nodes.size() > kMostInstructions || !domain_with(group, nodes)) return;
+      more -= nbytes(value);
+      for (const ValueId leaf : leaves)
+        if (numel(leaf) == numel(value) && !reads(group, leaf)) more += nbytes(leaf);
+    }
+    if (more > 0.25 * nbytes(value) * double(users.size())) return;
+    for (const int g : users) {
+      Grouping::Group& group = grouping_.groups()[std::size_t(g)];
+      group.domain = *domain_with(group, nodes);
+      group.copies.insert(nodes.begin(), nodes.end());
+    }
+  }
+
+  const Graph& graph_;
+  Grouping& grouping_;
+  Written written_;
+};
+
 /// Writes the program of a group and adds its node.
 class Emitter {
  public:
   Emitter(const Graph& graph, const Grouping& grouping, GraphRewriter& rewriter)
-      : graph_(graph), grouping_(grouping), rewriter_(rewriter), consumers_(graph.consumers()), escaping_(graph.escaping()) {}
+      : graph_(graph), grouping_(grouping), rewriter_(rewriter), written_(graph, grouping) {}
 
   void emit(int g) {
     const Grouping::Group& group = grouping_.groups()[std::size_t(g)];
+    const std::vector<int> nodes = needed_nodes(group);
+    if (nodes.empty()) return;
     program_ = std::make_shared<FusedProgram>();
     slot_of_.clear();
     inputs_.clear();
     program_->shape = group.domain.shape;
     program_->columns = group.domain.columns == 0 ? std::max<std::int64_t>(1, group.domain.shape.numel()) : group.domain.columns;
     Domain domain = group.domain;
-    const auto member = [&](ValueId value) {
-      return std::find(group.nodes.begin(), group.nodes.end(), graph_.values[std::size_t(value)].node) != group.nodes.end();
-    };
-    for (const int n : group.nodes)
+    const auto member = [&](ValueId value) { return std::binary_search(nodes.begin(), nodes.end(), graph_.values[std::size_t(value)].node); };
+    for (const int n : nodes)
       for (const ValueId input : graph_.nodes[std::size_t(n)].inputs)
         if (!member(input)) add_operand(input, domain);
-    for (const int n : group.nodes) add_instruction(graph_.nodes[std::size_t(n)]);
+    for (const int n : nodes) add_instruction(graph_.nodes[std::size_t(n)]);
     std::vector<ValueId> produced;
     std::vector<TensorSpec> specs;
     for (const int n : group.nodes) {
       const ValueId value = graph_.nodes[std::size_t(n)].outputs[0];
-      if (!leaves(value, g)) continue;
+      if (!written_(value)) continue;
       program_->outputs.push_back({slot_of_.at(value), false, FusedProgram::Fold::sum, Layout::full});
       produced.push_back(value);
       specs.push_back(graph_.spec(value));
@@ -337,18 +449,24 @@ class Emitter {
     program_->code.push_back(std::move(instruction));
   }
 
-  /// Is the value used outside of the group, or by nobody inside?
-  bool leaves(ValueId value, int g) const {
-    if (escaping_[std::size_t(value)]) return true;
-    const auto& uses = consumers_[std::size_t(value)];
-    return uses.empty() || std::any_of(uses.begin(), uses.end(), [&](int n) { return grouping_.group_of(n) != g; });
+  /// The nodes whose values are written, reduced, or used by others of these, with the copies among them; in order.
+  std::vector<int> needed_nodes(const Grouping::Group& group) const {
+    std::set<int> all(group.nodes.begin(), group.nodes.end()), needed;
+    all.insert(group.copies.begin(), group.copies.end());
+    for (const int n : group.nodes)
+      if (written_(graph_.nodes[std::size_t(n)].outputs[0])) needed.insert(n);
+    for (const int n : group.reductions) needed.insert(graph_.values[std::size_t(graph_.nodes[std::size_t(n)].inputs[0])].node);
+    for (auto n = all.rbegin(); n != all.rend(); ++n)
+      if (needed.contains(*n))
+        for (const ValueId input : graph_.nodes[std::size_t(*n)].inputs)
+          if (const int maker = graph_.values[std::size_t(input)].node; all.contains(maker)) needed.insert(maker);
+    return {needed.begin(), needed.end()};
   }
 
   const Graph& graph_;
   const Grouping& grouping_;
   GraphRewriter& rewriter_;
-  std::vector<std::vector<int>> consumers_;
-  std::vector<bool> escaping_;
+  Written written_;
   std::shared_ptr<FusedProgram> program_;
   std::map<ValueId, int> slot_of_;
   std::vector<ValueId> inputs_;
@@ -358,7 +476,8 @@ class Emitter {
 
 Graph fuse_pointwise(const Graph& graph) {
   if (!graph.static_shapes()) return graph;
-  const Grouping grouping(graph);
+  Grouping grouping(graph);
+  const Recompute recompute(graph, grouping);
   GraphRewriter rewriter(graph);
   Emitter emitter(graph, grouping, rewriter);
   // Units: a fused group, or a single node. Emitted depth first, so that the order stays topological and near the program's.
@@ -367,7 +486,7 @@ Graph fuse_pointwise(const Graph& graph) {
     const int g = grouping.group_of(n);
     if (g < 0) return false;
     const Grouping::Group& group = grouping.groups()[std::size_t(g)];
-    return group.nodes.size() + group.reductions.size() > 1;
+    return group.nodes.size() + group.reductions.size() + group.copies.size() > 1;
   };
   std::function<void(int)> emit = [&](int n) {
     if (state[std::size_t(n)]) return;

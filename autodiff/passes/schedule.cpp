@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <lockstep/autodiff/cost.h>
 #include <lockstep/autodiff/passes/plan.h>
 
 namespace lockstep::autodiff {
@@ -10,18 +11,9 @@ namespace {
 
 /// Estimated nanoseconds on one core: 100 GFLOP/s for products, 4 bytes a nanosecond for the rest. Only the order of magnitude
 /// matters: it decides whether a node is worth a thread of its own.
-double cost(const Graph& graph, const Node& node) {
-  double bytes = 0;
-  for (const ValueId value : node.inputs) bytes += double(graph.spec(value).shape.numel()) * double(itemsize(graph.spec(value).dtype));
-  for (const ValueId value : node.outputs) bytes += double(graph.spec(value).shape.numel()) * double(itemsize(graph.spec(value).dtype));
-  double flops = 0;
-  if (node.op->fusion == Fusion::gemm && node.inputs.size() >= 2) {
-    const double out = double(graph.spec(node.outputs[0]).shape.numel());
-    const double a = double(graph.spec(node.inputs[0]).shape.numel()), b = double(graph.spec(node.inputs[1]).shape.numel());
-    // For a product (m,k)(k,n): sqrt(mk * kn * mn) = mkn; near enough for convolutions.
-    flops = 2 * __builtin_sqrt(out * a * b);
-  }
-  return bytes / 4 + flops / 100;
+double estimate(const Graph& graph, const Node& node) {
+  const Cost cost = cost_of(graph, node);
+  return cost.bytes / 4 + cost.flops / 100;
 }
 
 constexpr double kWorthAThread = 8e3;   // a hand-over to another thread costs a few microseconds
@@ -68,7 +60,7 @@ Schedule schedule(const Graph& graph, int threads) {
   };
   const auto middle_sized = [&](int n) {
     const Node& node = graph.nodes[std::size_t(n)];
-    const double ns = node.effect == Effect::none ? cost(graph, node) : 0;
+    const double ns = node.effect == Effect::none ? estimate(graph, node) : 0;
     return ns >= kWorthAThread && ns <= kSplitsItself;
   };
   std::size_t next = 0;

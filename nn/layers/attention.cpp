@@ -145,8 +145,8 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
     }
   }
   const std::string product = batch + rows + columns;
-  const Tensor pair[] = {k, q};
-  Tensor scores = einsum(pair, source + "," + target + "->" + product);
+  const Tensor pair[] = {q, k};
+  Tensor scores = einsum(pair, target + "," + source + "->" + product);
   if (mask.defined()) {
     // The heads' axis, and whatever other batch axes the mask does not have.
     while (mask.ndim() < scores.ndim()) mask = expand_dims(mask, -2 * std::int64_t(rows.size()) - 1);

@@ -24,8 +24,9 @@ void detail::parallel_for(std::int64_t count, std::int64_t grain, void* closure,
   }
 #pragma omp parallel for schedule(static, 1) num_threads(int(parts))
   for (std::int64_t part = 0; part < parts; ++part) {
-    // Multiples of 64 elements, so that no two threads write one cache line.
-    const auto bound = [&](std::int64_t i) { return i == parts ? count : count * i / parts / 64 * 64; };
+    // Multiples of 64 where there are many, so that no two threads write one cache line; a few are tiles or blocks, to be shared evenly.
+    const std::int64_t unit = count / parts >= 1024 ? 64 : 1;
+    const auto bound = [&](std::int64_t i) { return i == parts ? count : count * i / parts / unit * unit; };
     run(closure, bound(part), bound(part + 1));
   }
 }

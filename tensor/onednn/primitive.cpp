@@ -73,6 +73,20 @@ dnnl::primitive_attr attributes() {
   return attributes;
 }
 
+void append_activation(dnnl::primitive_attr& attributes, const std::string& activation) {
+  if (activation == "none") return;
+  using dnnl::algorithm;
+  const auto function = activation == "relu" ? algorithm::eltwise_relu : activation == "tanh" ? algorithm::eltwise_tanh : activation == "sigmoid" ? algorithm::eltwise_logistic : algorithm::eltwise_gelu_erf;
+  dnnl::post_ops post;
+  post.append_eltwise(1, function, 0, 0);
+  attributes.set_post_ops(post);
+}
+
+std::shared_ptr<Primitive> reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  const dnnl::reorder::primitive_desc pd(engine(), from, engine(), to, attributes());
+  return std::make_shared<Primitive>(dnnl::reorder(pd), Primitive::Arguments{{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, pd.scratchpad_desc());
+}
+
 bool has_bfloat16() {
   static const bool has = [] {
     const dnnl::memory::desc square({16, 16}, dnnl::memory::data_type::bf16, dnnl::memory::format_tag::ab);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,11 @@ std::shared_ptr<Primitive> cached(const Key& key, const std::function<std::share
 
 /// Attributes with a scratchpad of the caller's.
 dnnl::primitive_attr attributes();
+
+/// Lets the primitive end with "relu", "tanh", "sigmoid" or "gelu"; "none" adds nothing.
+void append_activation(dnnl::primitive_attr& attributes, const std::string& activation);
+/// A new primitive that copies from one layout to another.
+std::shared_ptr<Primitive> reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
 
 /// Has this processor bfloat16 primitives (AVX-512)? Without them bfloat16 ops are bound by in_float32.
 bool has_bfloat16();

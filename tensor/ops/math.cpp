@@ -141,11 +141,16 @@ constexpr DTypeSet kSignedReal = kSigned | kFloats;
 
 Tensor gelu_gradient(G context, T up, T x, T) {
   if (context.boolean("approximate")) {
-    constexpr double c = 0.7978845608028653558798921198687;
-    const Tensor t = tanh((x + x * x * x * kGeluCubic) * c);
-    return up * ((t + 1) * 0.5 + x * (1 - t * t) * (1 + x * x * (3 * kGeluCubic)) * (0.5 * c));
+    static const OpDef& slope = find_op("gelu_tanh_slope");
+    return up * apply(slope, {x});
   }
   return up * (erfc(x * -kGeluSlope) * 0.5 + x * exp(x * x * -(kGeluSlope * kGeluSlope)) * (std::numbers::inv_sqrtpi * kGeluSlope));
+}
+
+Tensor gelu_slope_gradient(G, T up, T x, T) {
+  constexpr double c = 0.7978845608028653558798921198687;
+  const Tensor t = tanh((x + x * x * x * kGeluCubic) * c), bend = 1 - t * t, inner = (1 + x * x * (3 * kGeluCubic)) * c;
+  return up * bend * (inner + x * (x * (3 * c * kGeluCubic) - t * square(inner)));
 }
 
 /// A zero upstream gives 0 even at 0, where the slope is infinite.
@@ -278,6 +283,7 @@ std::vector<OpDef> math_rows() {
   add({"elu", "x above 0, alpha (e^x - 1) below", kFloats, floats<Kernel::elu>, rule<[](G c, T up, T x, T y) { return where(x < 0, up * (y + c.number("alpha")), up); }>, onnx("Elu"), -2, 2, {number_attr("alpha", 1.0)}});
   add({"gelu", "x P(X <= x) for a standard normal X, or its tanh approximation", kFloats, gelu_run, rule<gelu_gradient>, onnx("Gelu"), -2, 2, {{.name = "approximate", .type = AttrType::boolean, .fallback = false}}});
   rows.back().samples.push_back({.inputs = {{.shape = {2, 3}}}, .attrs = {{"approximate", true}}});
+  add({"gelu_tanh_slope", "the derivative of gelu's tanh form", kFloats, floats<Kernel::gelu_tanh_slope>, rule<gelu_slope_gradient>, no_onnx("used in training only")});
   add({"silu", "x sigmoid(beta x)", kFloats, floats<Kernel::silu>, rule<silu_gradient>, no_onnx_form, -2, 2, {number_attr("beta", 1.0)}, {}, {"swish"}});
   add({"clip_by_value", "min where x < min, max where x > max, else x", kReal, floats_or_loop<Kernel::clip, Clip>,
        rule<[](G c, T up, T x, T) { return where(logical_or(x < c.scalar("min"), x > c.scalar("max")), zero(up), up); }>, onnx("Clip"), -2, 2,

@@ -6,7 +6,7 @@
 #include <Eigen/Core>
 
 #include <lockstep/tensor/base/parallel.h>
-#include <lockstep/tensor/onednn/primitive.h>
+#include <lockstep/tensor/onednn/product.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/small_product.h>
@@ -15,13 +15,7 @@ namespace lockstep {
 namespace {
 
 using G = const GradContext&;
-
-/// (batch..., m, k) x (batch..., k, n), the batch axes broadcast.
-struct Product {
-  std::int64_t m = 0, k = 0, n = 0;
-  bool transpose_a = false, transpose_b = false;
-  Shape batch_a, batch_b, batch;
-};
+using onednn::Product;
 
 Product product_of(const OpCall& call, const Shape& a, const Shape& b, const Shape& out) {
   Product p;
@@ -41,6 +35,7 @@ Product product_of(const OpCall& call, const Shape& a, const Shape& b, const Sha
     p.m *= p.batch.numel();
     p.batch_a = p.batch_b = p.batch = Shape();
   }
+  if (p.batch.numel() == 1) p.batch_a = p.batch_b = p.batch = Shape();
   return p;
 }
 
@@ -111,52 +106,10 @@ BoundKernel bind_loops(const Product& p) {
   };
 }
 
-dnnl::memory::desc matrices(const Shape& batch, std::int64_t rows, std::int64_t columns, bool transposed, DType dtype) {
-  dnnl::memory::dims dims(batch.begin(), batch.end()), strides(dims.size() + 2, 1);
-  dims.push_back(rows);
-  dims.push_back(columns);
-  const std::size_t n = dims.size();
-  strides[n - 1] = transposed ? rows : 1;
-  strides[n - 2] = transposed ? 1 : columns;
-  std::int64_t size = rows * columns;
-  for (std::size_t i = n - 2; i > 0; --i) {
-    strides[i - 1] = size;
-    size *= dims[i - 1];
-  }
-  return onednn::strided(dims, strides, dtype);
-}
-
-std::shared_ptr<onednn::Primitive> matmul_primitive(const Product& p, DType dtype, bool bias, const std::string& activation) {
-  onednn::Key key{1, p.m, p.k, p.n, p.transpose_a, p.transpose_b, int(dtype), bias, std::int64_t(std::hash<std::string>{}(activation)), intra_op_threads()};
-  for (const Shape* batch : {&p.batch_a, &p.batch_b}) key.append(batch->begin(), batch->end());
-  return onednn::cached(key, [&] {
-    const auto a = matrices(p.batch_a, p.m, p.k, p.transpose_a, dtype), b = matrices(p.batch_b, p.k, p.n, p.transpose_b, dtype), c = matrices(p.batch, p.m, p.n, false, dtype);
-    dnnl::primitive_attr attributes = onednn::attributes();
-    if (activation != "none") {
-      const auto algorithm = activation == "relu" ? dnnl::algorithm::eltwise_relu : activation == "tanh" ? dnnl::algorithm::eltwise_tanh : activation == "sigmoid" ? dnnl::algorithm::eltwise_logistic : dnnl::algorithm::eltwise_gelu_erf;
-      dnnl::post_ops post;
-      post.append_eltwise(1, algorithm, 0, 0);
-      attributes.set_post_ops(post);
-    }
-    onednn::Primitive::Arguments arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}};
-    dnnl::matmul::desc desc(a, b, c);
-    if (bias) {
-      dnnl::memory::dims row(std::size_t(p.batch.ndim() + 2), 1);
-      row.back() = p.n;
-      const auto vector = onednn::dense(row, dtype);
-      desc = dnnl::matmul::desc(a, b, vector, c);
-      arguments.push_back({DNNL_ARG_BIAS, vector});
-    }
-    arguments.push_back({DNNL_ARG_DST, c});
-    const dnnl::matmul::primitive_desc pd(desc, attributes, onednn::engine());
-    return std::make_shared<onednn::Primitive>(dnnl::matmul(pd), arguments, pd.scratchpad_desc());
-  });
-}
-
 BoundKernel bind_float(const Product& p) {
   if (p.batch.numel() == 1 && is_small_product(p.m, p.n, p.k))
     return [p](Inputs in, Outputs out) { small_product(p.transpose_a, p.transpose_b, p.m, p.n, p.k, static_cast<const float*>(in[0]), static_cast<const float*>(in[1]), static_cast<float*>(out[0])); };
-  return [primitive = matmul_primitive(p, float32, false, "none")](Inputs in, Outputs out) { primitive->run({in[0], in[1], out[0]}); };
+  return onednn::bind_product(p, float32);
 }
 
 BoundKernel matmul_cpu(const BindContext& context) {
@@ -171,7 +124,7 @@ BoundKernel matmul_cpu(const BindContext& context) {
     case DType::float32: return bind_float(p);
     case DType::bfloat16:
       if (!onednn::has_bfloat16()) return onednn::in_float32(context);
-      return [primitive = matmul_primitive(p, bfloat16, false, "none")](Inputs in, Outputs out) { primitive->run({in[0], in[1], out[0]}); };
+      return onednn::bind_product(p, bfloat16);
     case DType::float64: return bind_eigen<double>(p);
     case DType::complex64: return bind_eigen<std::complex<float>>(p);
     case DType::complex128: return bind_eigen<std::complex<double>>(p);
@@ -210,11 +163,7 @@ void fused_infer(InferContext& context) {
 BoundKernel fused_cpu(const BindContext& context) {
   if (context.dtype_of(0) == bfloat16 && !onednn::has_bfloat16()) return onednn::in_float32(context);
   const Product p = product_of(context, context.shape(0), context.shape(1), context.output(0).shape);
-  const bool bias = context.input_count() == 3;
-  return [primitive = matmul_primitive(p, context.dtype_of(0), bias, context.text("activation")), bias](Inputs in, Outputs out) {
-    if (bias) primitive->run({in[0], in[1], in[2], out[0]});
-    else primitive->run({in[0], in[1], out[0]});
-  };
+  return onednn::bind_product(p, context.dtype_of(0), context.input_count() == 3, context.text("activation"));
 }
 
 // ---- matvec

@@ -1,4 +1,4 @@
-// Pooling over (batch, height, width, channels). oneDNN for float32 forward, loops for the rest.
+// Pooling over (batch, height, width, channels). Maxima of float32 by vectors of channels, means by oneDNN, loops for the rest.
 
 #include <algorithm>
 #include <limits>
@@ -6,6 +6,7 @@
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/onednn/primitive.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/pool_runs.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/window.h>
 
@@ -69,13 +70,17 @@ void average_gradient_infer(InferContext& context) {
 
 /// Visits each window: its output offset and the cells [h0, h1) x [w0, w1) of the input inside it.
 template <class F>
-void for_each_window(const Pool& p, F&& f) {
-  for (std::int64_t n = 0; n < p.batch; ++n)
+void for_each_window(const Pool& p, std::int64_t first, std::int64_t last, F&& f) {
+  for (std::int64_t n = first; n < last; ++n)
     for (std::int64_t oh = 0; oh < p.out[0]; ++oh)
       for (std::int64_t ow = 0; ow < p.out[1]; ++ow) {
         const std::int64_t h = oh * p.stride[0] - p.before[0], w = ow * p.stride[1] - p.before[1];
         f(n, ((n * p.out[0] + oh) * p.out[1] + ow) * p.channels, std::max<std::int64_t>(0, h), std::min(p.in[0], h + p.size[0]), std::max<std::int64_t>(0, w), std::min(p.in[1], w + p.size[1]));
       }
+}
+template <class F>
+void for_each_window(const Pool& p, F&& f) {
+  for_each_window(p, 0, p.batch, f);
 }
 std::int64_t cell(const Pool& p, std::int64_t n, std::int64_t h, std::int64_t w) { return ((n * p.in[0] + h) * p.in[1] + w) * p.channels; }
 
@@ -103,16 +108,15 @@ std::int64_t argmax(const Pool& p, const T* x, std::int64_t n, std::int64_t c, s
   return best;
 }
 
-template <bool Max>
-BoundKernel bind_onednn(const Pool& p) {
-  onednn::Key key{Max ? 3 : 4, p.batch, p.channels, intra_op_threads()};
+BoundKernel bind_average(const Pool& p) {
+  onednn::Key key{4, p.batch, p.channels, intra_op_threads()};
   for (const auto* each : {&p.in, &p.size, &p.stride, &p.before, &p.after}) key.append(*each, *each + 2);
   auto primitive = onednn::cached(key, [&] {
     const auto last = [&](const std::int64_t* size) {
       return onednn::strided({p.batch, p.channels, size[0], size[1]}, {size[0] * size[1] * p.channels, 1, size[1] * p.channels, p.channels}, float32);
     };
     const auto pair = [](const std::int64_t* values) { return dnnl::memory::dims{values[0], values[1]}; };
-    const dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, Max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_exclude_padding, last(p.in), last(p.out), pair(p.stride), pair(p.size), pair(p.before), pair(p.after));
+    const dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::pooling_avg_exclude_padding, last(p.in), last(p.out), pair(p.stride), pair(p.size), pair(p.before), pair(p.after));
     const dnnl::pooling_forward::primitive_desc pd(desc, onednn::attributes(), onednn::engine());
     return std::make_shared<onednn::Primitive>(dnnl::pooling_forward(pd), onednn::Primitive::Arguments{{DNNL_ARG_SRC, last(p.in)}, {DNNL_ARG_DST, last(p.out)}}, pd.scratchpad_desc());
   });
@@ -121,9 +125,47 @@ BoundKernel bind_onednn(const Pool& p) {
 
 bool any_empty(const Pool& p) { return p.batch * p.channels * p.in[0] * p.in[1] * p.out[0] * p.out[1] == 0; }
 
+/// Calls f(output offset, window) for the windows of float32 images, images in parallel.
+template <class F>
+void parallel_windows(const Pool& p, F&& f) {
+  const std::int64_t image = std::max<std::int64_t>(1, p.in[0] * p.in[1] * p.channels);
+  parallel_for(p.batch, std::max<std::int64_t>(1, 16 * 1024 / image), [&](std::int64_t first, std::int64_t last) {
+    std::vector<std::int64_t> cells;
+    for_each_window(p, first, last, [&](std::int64_t n, std::int64_t y, std::int64_t h0, std::int64_t h1, std::int64_t w0, std::int64_t w1) {
+      cells.clear();
+      for (std::int64_t h = h0; h < h1; ++h)
+        for (std::int64_t w = w0; w < w1; ++w) cells.push_back(cell(p, n, h, w));
+      f(y, WindowCells{cells.data(), std::int64_t(cells.size()), p.channels});
+    });
+  });
+}
+
+/// Is this for the runs over channels? (They number the cells of a window by floats.)
+bool by_vectors(const Pool& p, DType dtype) { return dtype == float32 && !any_empty(p) && double(p.size[0]) * double(p.size[1]) < double(1 << 24); }
+
+BoundKernel bind_max_vectors(const Pool& p) {
+  return [p](Inputs in, Outputs out) {
+    parallel_windows(p, [&, x = static_cast<const float*>(in[0]), z = static_cast<float*>(out[0])](std::int64_t y, const WindowCells& window) {
+      if (window.count) window_max(x, window, z + y);
+      else std::fill_n(z + y, p.channels, -std::numeric_limits<float>::infinity());
+    });
+  };
+}
+
+BoundKernel bind_max_gradient_vectors(const Pool& p) {
+  return [p](Inputs in, Outputs out) {
+    const std::int64_t image = p.in[0] * p.in[1] * p.channels, windows = p.out[0] * p.out[1] * p.channels;
+    parallel_windows(p, [&, x = static_cast<const float*>(in[0]), upstream = static_cast<const float*>(in[1]), z = static_cast<float*>(out[0])](std::int64_t y, const WindowCells& window) {
+      // The zeros of an image are written right before its windows, while they are in the cache.
+      if (y % windows == 0) std::fill_n(z + y / windows * image, image, 0.0f);
+      if (window.count) window_max_gradient(x, window, upstream + y, z);
+    });
+  };
+}
+
 BoundKernel max_cpu(const BindContext& context) {
   const Pool p = pool_of(context, context.shape(0));
-  if (context.dtype_of(0) == float32 && !any_empty(p)) return bind_onednn<true>(p);
+  if (by_vectors(p, context.dtype_of(0))) return bind_max_vectors(p);
   return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [p](Inputs in, Outputs out) {
       const T* x = static_cast<const T*>(in[0]);
@@ -139,6 +181,7 @@ BoundKernel max_cpu(const BindContext& context) {
 
 BoundKernel max_gradient_cpu(const BindContext& context) {
   const Pool p = pool_of(context, context.shape(0));
+  if (by_vectors(p, context.dtype_of(0))) return bind_max_gradient_vectors(p);
   return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [p, count = context.shape(0).numel()](Inputs in, Outputs out) {
       const T* x = static_cast<const T*>(in[0]);
@@ -170,7 +213,7 @@ BoundKernel pick_cpu(const BindContext& context) {
 
 BoundKernel average_cpu(const BindContext& context) {
   const Pool p = pool_of(context, context.shape(0));
-  if (context.dtype_of(0) == float32 && !any_empty(p)) return bind_onednn<false>(p);
+  if (context.dtype_of(0) == float32 && !any_empty(p)) return bind_average(p);
   return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     using C = compute_t<T>;
     return [p](Inputs in, Outputs out) {

@@ -147,42 +147,99 @@ void sparse_infer(InferContext& context) {
   context.output(context.dtype_of(1), labels);
 }
 
-BoundKernel sparse_cpu(const BindContext& context) {
-  const std::int64_t classes = context.shape(1)[context.shape(1).ndim() - 1], rows = context.shape(0).numel();
-  const bool wide = context.dtype_of(0) == int64;
-  const auto label = [wide](const void* labels, std::int64_t i) { return wide ? static_cast<const std::int64_t*>(labels)[i] : std::int64_t(static_cast<const std::int32_t*>(labels)[i]); };
-  const auto check = [=](const void* labels) {
+/// Reads labels of either dtype, and refuses those that are no class.
+struct Labels {
+  std::int64_t rows, classes;
+  bool wide;
+  std::int64_t at(const void* labels, std::int64_t i) const { return wide ? static_cast<const std::int64_t*>(labels)[i] : std::int64_t(static_cast<const std::int32_t*>(labels)[i]); }
+  void check(const void* labels) const {
     for (std::int64_t i = 0; i < rows; ++i)
-      if (label(labels, i) < 0 || label(labels, i) >= classes)
-        throw InvalidArgumentError("label " + std::to_string(label(labels, i)) + " (element " + std::to_string(i) + ") is not in [0, " + std::to_string(classes) + ")", "sparse_softmax_cross_entropy_with_logits");
-  };
+      if (at(labels, i) < 0 || at(labels, i) >= classes)
+        throw InvalidArgumentError("label " + std::to_string(at(labels, i)) + " (element " + std::to_string(i) + ") is not in [0, " + std::to_string(classes) + ")", "sparse_softmax_cross_entropy_with_logits");
+  }
+};
+Labels labels_of(const BindContext& context) { return {context.shape(0).numel(), context.shape(1)[context.shape(1).ndim() - 1], context.dtype_of(0) == int64}; }
+std::int64_t rows_worth_a_thread(std::int64_t classes) { return std::max<std::int64_t>(1, 4 * 1024 / std::max<std::int64_t>(1, classes)); }
+
+BoundKernel sparse_cpu(const BindContext& context) {
+  const Labels labels = labels_of(context);
   if (context.dtype_of(1) == float32) {
-    return [=](Inputs in, Outputs out) {
-      check(in[0]);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const float* x = static_cast<const float*>(in[1]) + i * classes;
-        const auto [peak, sum] = row_sum(x, classes);
-        static_cast<float*>(out[0])[i] = std::log(sum) - (x[label(in[0], i)] - peak);
-      }
+    return [labels](Inputs in, Outputs out) {
+      labels.check(in[0]);
+      parallel_for(labels.rows, rows_worth_a_thread(labels.classes), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const float* x = static_cast<const float*>(in[1]) + i * labels.classes;
+          const auto [peak, sum] = row_sum(x, labels.classes);
+          static_cast<float*>(out[0])[i] = std::log(sum) - (x[labels.at(in[0], i)] - peak);
+        }
+      });
     };
   }
   return visit_float(context.dtype_of(1), [&]<class T>(TypeTag<T>) -> BoundKernel {
     using C = compute_t<T>;
-    return [=](Inputs in, Outputs out) {
-      check(in[0]);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const T* x = static_cast<const T*>(in[1]) + i * classes;
-        static_cast<T*>(out[0])[i] = T(log_sum_exp<C>(x, classes, 1) - static_cast<C>(x[label(in[0], i)]));
+    return [labels](Inputs in, Outputs out) {
+      labels.check(in[0]);
+      for (std::int64_t i = 0; i < labels.rows; ++i) {
+        const T* x = static_cast<const T*>(in[1]) + i * labels.classes;
+        static_cast<T*>(out[0])[i] = T(log_sum_exp<C>(x, labels.classes, 1) - static_cast<C>(x[labels.at(in[0], i)]));
       }
     };
   });
 }
 
+/// (labels, logits, upstream) -> (softmax(logits) - one_hot(labels)) upstream, row by row while it is in the cache.
+BoundKernel sparse_gradient_cpu(const BindContext& context) {
+  const Labels labels = labels_of(context);
+  if (context.dtype_of(1) == float32) {
+    return [labels](Inputs in, Outputs out) {
+      static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
+      static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
+      labels.check(in[0]);
+      parallel_for(labels.rows, rows_worth_a_thread(labels.classes), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const float* x = static_cast<const float*>(in[1]) + i * labels.classes;
+          float* z = static_cast<float*>(out[0]) + i * labels.classes;
+          const float upstream = static_cast<const float*>(in[2])[i], peak = peaks.run(x, labels.classes);
+          for (std::int64_t k = 0; k < labels.classes; ++k) z[k] = x[k] - peak;
+          const void* operand[] = {z};
+          exponential(operand, z, labels.classes, nullptr);
+          const float scale = upstream / sums.run(z, labels.classes);
+          for (std::int64_t k = 0; k < labels.classes; ++k) z[k] *= scale;
+          z[labels.at(in[0], i)] -= upstream;
+        }
+      });
+    };
+  }
+  return visit_float(context.dtype_of(1), [&]<class T>(TypeTag<T>) -> BoundKernel {
+    using C = compute_t<T>;
+    return [labels](Inputs in, Outputs out) {
+      labels.check(in[0]);
+      for (std::int64_t i = 0; i < labels.rows; ++i) {
+        const T* x = static_cast<const T*>(in[1]) + i * labels.classes;
+        const C total = log_sum_exp<C>(x, labels.classes, 1), upstream = static_cast<C>(static_cast<const T*>(in[2])[i]);
+        for (std::int64_t k = 0; k < labels.classes; ++k)
+          static_cast<T*>(out[0])[i * labels.classes + k] = T((std::exp(static_cast<C>(x[k]) - total) - (k == labels.at(in[0], i) ? C(1) : C(0))) * upstream);
+      }
+    };
+  });
+}
+
+void sparse_gradient_infer(InferContext& context) {
+  sparse_infer(context);
+  if (context.shape(2) != context.outputs[0].shape) context.refuse("upstream must have the labels' shape");
+  context.outputs[0].shape = context.shape(1);
+}
+
 Gradients sparse_gradient(G c) {
-  const Tensor& logits = c.input(1);
-  if (!logits.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "sparse_softmax_cross_entropy_with_logits");
-  const Tensor hot = one_hot(c.input(0), logits.shape()[logits.ndim() - 1], 1, 0, -1, logits.dtype());
-  return {Gradient(), (softmax(logits) - hot) * expand_dims(c.upstream(), -1)};
+  static const OpDef& op = find_op("sparse_softmax_cross_entropy_gradient");
+  return {Gradient(), apply(op, {c.input(0), c.input(1), c.upstream()}, {})};
+}
+Gradients sparse_gradient_gradient(G c) {
+  const Tensor &logits = c.input(1), &upstream = c.input(2);
+  if (!logits.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "sparse_softmax_cross_entropy_gradient");
+  const Tensor y = softmax(logits), hot = one_hot(c.input(0), logits.shape()[logits.ndim() - 1], 1, 0, -1, logits.dtype());
+  const Tensor scaled = c.upstream() * expand_dims(upstream, -1);
+  return {Gradient(), (scaled - reduce_sum(scaled * y, -1, true)) * y, reduce_sum(c.upstream() * (y - hot), -1)};
 }
 
 void same_shape_infer(InferContext& context) {
@@ -230,6 +287,9 @@ std::vector<OpDef> softmax_rows() {
   rows.push_back(base("sparse_softmax_cross_entropy_with_logits", "-log_softmax(logits)[label]; labels (operand 0) are class numbers", 2, {{{kIndexInts, 0}, {kFloats, 1}}}, {}, sparse_infer, sparse_gradient, onnx("SoftmaxCrossEntropyLoss"),
                       {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_}}}));
   rows.back().cpu = sparse_cpu;
+  rows.push_back(base("sparse_softmax_cross_entropy_gradient", "(softmax(logits) - one_hot(labels)) upstream (operand 2)", 3, {{{kIndexInts, 0}, {kFloats, 1}, {kFloats, 1}}}, {}, sparse_gradient_infer, sparse_gradient_gradient, no_onnx("used in training only"),
+                      {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_, {.shape = {3}}}}}));
+  rows.back().cpu = sparse_gradient_cpu;
   rows.push_back(base("sigmoid_cross_entropy_with_logits", "max(x, 0) - x z + log(1 + exp(-|x|)) for labels z (operand 0) and logits x", 2, same(kFloats), {}, same_shape_infer, sigmoid_gradient, composed, {{.inputs = {probabilities, rows_}}}));
   rows.back().fusion = Fusion::pointwise;
   rows.back().cpu = bind_pointwise;

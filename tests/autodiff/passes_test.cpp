@@ -55,6 +55,22 @@ TEST(Prune, KeepsWhatHasAnEffect) {
   EXPECT_EQ(prune(before).op_names(), (Names{"print", "neg"}));
 }
 
+TEST(Fold, LetsPointwiseOpsReadWhatWasBroadcastForThem) {
+  const Graph before = trace_of({kMatrix}, [](std::span<const Tensor> x) -> Tensors { return {x[0] * broadcast_like(reduce_mean(x[0], 0), exp(x[0]))}; });
+  const Graph after = prune(fold(before));
+  EXPECT_EQ(after.op_names(), (Names{"reduce_mean", "multiply"}));
+  const Tensor x = ramp({4, 6});
+  expect_same_results(before, after, {&x, 1});
+}
+
+TEST(Fold, BroadcastsWhereNothingElseGivesTheShape) {
+  const Graph before = trace_of({kMatrix}, [](std::span<const Tensor> x) -> Tensors { return {neg(broadcast_like(reduce_mean(x[0], 0), exp(x[0])))}; });
+  const Graph after = prune(fold(before));
+  EXPECT_EQ(after.op_names(), (Names{"reduce_mean", "broadcast_to", "neg"}));
+  const Tensor x = ramp({4, 6});
+  expect_same_results(before, after, {&x, 1});
+}
+
 TEST(Fold, ComputesConstantsOnce) {
   const Graph before = trace_of({kMatrix}, [](std::span<const Tensor> x) -> Tensors {
     return {x[0] * exp(constant(2.0f) + constant(1.0f))};
@@ -220,6 +236,32 @@ TEST(Passes, AreSwitchedOffByName) {
   EXPECT_EQ(optimize(before, {"fuse", "cse"}).op_names(), (Names{"exp", "exp", "multiply"}));
   EXPECT_EQ(optimize(before).op_names(), (Names{"fused"}));
   EXPECT_THROW(optimize(before, {"fuze"}), NotFoundError);
+}
+
+TEST(FusePointwise, ComputesCheapValuesAgainInsteadOfWritingThem) {
+  const Graph before = trace_of({{float32, {64, 128}}}, [](std::span<const Tensor> x) -> Tensors {
+    const Tensor centered = x[0] - reduce_mean(x[0], 0);
+    return {centered * rsqrt(reduce_mean(square(centered), 0) + 1.0f)};
+  });
+  const Graph after = fuse_pointwise(before);
+  for (const Node& node : after.nodes)
+    if (node.op == &fused_op()) EXPECT_EQ(node.outputs.size(), 1u);
+  const Tensor x = ramp({64, 128});
+  expect_same_results(before, after, {&x, 1});
+}
+
+TEST(FusePointwise, WritesWhatWouldNeedMoreOperandsToBeComputedAgain) {
+  const TensorSpec large{float32, {64, 128}};
+  const Graph before = trace_of({large, large}, [](std::span<const Tensor> x) -> Tensors {
+    const Tensor sum = x[0] + x[1];
+    return {sum * reduce_mean(square(sum), 0)};
+  });
+  const Graph after = fuse_pointwise(before);
+  const auto first = std::find_if(after.nodes.begin(), after.nodes.end(), [](const Node& node) { return node.op == &fused_op(); });
+  ASSERT_NE(first, after.nodes.end());
+  EXPECT_EQ(first->outputs.size(), 2u);
+  const Tensor arguments[] = {ramp({64, 128}), ramp({64, 128})};
+  expect_same_results(before, after, arguments);
 }
 
 }  // namespace

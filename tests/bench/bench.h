@@ -27,4 +27,14 @@ std::vector<Case> op_cases();
 std::vector<Case> graph_cases();
 std::vector<Case> pipeline_cases();
 
+struct StepOptions {
+  std::string workload;  // of workloads.h
+  int threads = 1;
+  double seconds = 1;    // of timed steps, and as long for the profile
+  bool json = false;
+  bool profile = false;  // where the time goes, op by op
+};
+/// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. One workload a process.
+void run_steps(const StepOptions& options);
+
 }  // namespace lockstep::bench

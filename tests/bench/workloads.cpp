@@ -1,0 +1,179 @@
+#include "workloads.h"
+
+#include <lockstep/lockstep.h>
+
+namespace lockstep::bench {
+namespace {
+
+using autodiff::GradientTape;
+using namespace nn;
+
+// ---- models
+
+/// Layers one after the other.
+class Chain : public Layer {
+ public:
+  template <std::derived_from<Layer>... L>
+  explicit Chain(L... layers) {
+    (add(std::make_shared<L>(std::move(layers))), ...);
+  }
+
+ protected:
+  Tensor call(const Tensor& x) override {
+    Tensor y = x;
+    for (const Child& child : sublayers()) y = (*child.layer)(y);
+    return y;
+  }
+
+ private:
+  template <class L>
+  void add(std::shared_ptr<L> layer) {
+    track("layer_" + std::to_string(sublayers().size()), std::move(layer));
+  }
+};
+
+/// A convolution and its batch normalization.
+Chain normalized(std::int64_t filters, std::int64_t size, std::int64_t stride) {
+  return Chain(Conv2D({.filters = filters, .kernel_size = size, .strides = stride, .padding = "same", .use_bias = false}), BatchNormalization());
+}
+
+/// relu(f(x) + shortcut(x))
+class ResidualBlock : public Layer {
+ public:
+  ResidualBlock(std::int64_t filters, std::int64_t stride, bool projected) {
+    first_ = track("first", normalized(filters, 3, stride));
+    second_ = track("second", normalized(filters, 3, 1));
+    if (projected) shortcut_ = track("shortcut", normalized(filters, 1, stride));
+  }
+
+ protected:
+  Tensor call(const Tensor& x) override { return relu((*second_)(relu((*first_)(x))) + (shortcut_ ? (*shortcut_)(x) : x)); }
+
+ private:
+  std::shared_ptr<Chain> first_, second_, shortcut_;
+};
+
+class ResNet20 : public Layer {
+ public:
+  ResNet20() {
+    stem_ = track("stem", normalized(16, 3, 1));
+    for (const std::int64_t filters : {16, 32, 64})
+      for (int k = 0; k < 3; ++k) {
+        const bool down = k == 0 && filters != 16;
+        blocks_.push_back(track("block_" + std::to_string(blocks_.size()), ResidualBlock(filters, down ? 2 : 1, down)));
+      }
+    pool_ = track("pool", GlobalAveragePooling2D());
+    classes_ = track("classes", Dense(10));
+  }
+
+ protected:
+  Tensor call(const Tensor& x) override {
+    Tensor y = relu((*stem_)(x));
+    for (const auto& block : blocks_) y = (*block)(y);
+    return (*classes_)((*pool_)(y));
+  }
+
+ private:
+  std::shared_ptr<Chain> stem_;
+  std::vector<std::shared_ptr<ResidualBlock>> blocks_;
+  std::shared_ptr<GlobalAveragePooling2D> pool_;
+  std::shared_ptr<Dense> classes_;
+};
+
+/// Attention and two products, each behind a normalization and around a bypass.
+class GptBlock : public Layer {
+ public:
+  GptBlock(std::int64_t width, std::int64_t heads) {
+    attention_norm_ = track("attention_norm", LayerNormalization());
+    attention_ = track("attention", MultiHeadAttention({.num_heads = heads, .key_dim = width / heads}));
+    mlp_norm_ = track("mlp_norm", LayerNormalization());
+    up_ = track("up", Dense(4 * width, [](const Tensor& x) { return gelu(x, true); }));
+    down_ = track("down", Dense(width));
+  }
+
+ protected:
+  Tensor call(const Tensor& x) override {
+    const Tensor normalized = (*attention_norm_)(x);
+    const Tensor attended = x + (*attention_)({normalized}, {.use_causal_mask = true})[0];
+    return attended + (*down_)((*up_)((*mlp_norm_)(attended)));
+  }
+
+ private:
+  std::shared_ptr<LayerNormalization> attention_norm_, mlp_norm_;
+  std::shared_ptr<MultiHeadAttention> attention_;
+  std::shared_ptr<Dense> up_, down_;
+};
+
+class Gpt : public Layer {
+ public:
+  Gpt(std::int64_t vocabulary, std::int64_t width, std::int64_t length) : length_(length) {
+    tokens_ = track("tokens", Embedding({.input_dim = vocabulary, .output_dim = width}));
+    positions_ = track("positions", Embedding({.input_dim = length, .output_dim = width}));
+    for (int k = 0; k < 4; ++k) blocks_.push_back(track("block_" + std::to_string(k), GptBlock(width, 4)));
+    norm_ = track("norm", LayerNormalization());
+    head_ = track("head", Dense({.units = vocabulary, .use_bias = false}));
+  }
+
+ protected:
+  Tensor call(const Tensor& ids) override {
+    Tensor x = (*tokens_)(ids) + (*positions_)(range(0, length_, 1, int32));
+    for (const auto& block : blocks_) x = (*block)(x);
+    return (*head_)((*norm_)(x));
+  }
+
+ private:
+  std::int64_t length_;
+  std::shared_ptr<Embedding> tokens_, positions_;
+  std::vector<std::shared_ptr<GptBlock>> blocks_;
+  std::shared_ptr<LayerNormalization> norm_;
+  std::shared_ptr<Dense> head_;
+};
+
+// ---- steps
+
+/// Forward, loss, gradients and update as one traced function, called with the same batch again and again.
+Workload training(std::shared_ptr<Layer> model, std::shared_ptr<Loss> loss, std::shared_ptr<optim::Optimizer> optimizer, const Tensor& x, const Tensor& y) {
+  (*model)(x);  // makes the weights
+  const std::vector<Variable> variables = model->trainable_variables();
+  optimizer->build(variables);
+  const std::vector<autodiff::Source> sources(variables.begin(), variables.end());
+  const auto train = autodiff::function([=](const Tensor& inputs, const Tensor& targets) {
+    GradientTape tape;
+    const Tensor value = (*loss)(targets, (*model)(inputs, {.training = true}));
+    optimizer->apply(tape.gradient(value, sources), variables);
+    return value;
+  }, {.name = "train_step"});
+  return {.step = [=] { return train(x, y); }, .trace = [=]() -> const autodiff::ConcreteFunction& { return train.concrete_function(x, y); }};
+}
+
+Tensor noise(const Shape& shape) { return random::normal(shape, 0, 1, float32, 1); }
+Tensor labels(const Shape& shape, std::int64_t classes) { return random::integers(shape, 0, classes, int32, 2); }
+std::shared_ptr<Loss> crossentropy() { return std::make_shared<losses::SparseCategoricalCrossentropy>(losses::SparseCategoricalCrossentropy::Options{.from_logits = true}); }
+template <class O>
+std::shared_ptr<O> shared(O optimizer) {
+  return std::make_shared<O>(std::move(optimizer));
+}
+
+}  // namespace
+
+std::vector<std::string> workload_names() { return {"book_mlp", "mlp", "cnn", "resnet20", "gpt"}; }
+
+Workload make_workload(const std::string& name) {
+  if (name == "book_mlp")
+    return training(std::make_shared<Chain>(Dense(30, "relu"), Dense(1)), std::make_shared<losses::Huber>(), shared(optim::Nadam({.learning_rate = 1e-3})), noise({32, 8}), noise({32, 1}));
+  if (name == "mlp")
+    return training(std::make_shared<Chain>(Dense(512, "relu"), Dense(256, "relu"), Dense(10)), crossentropy(), shared(optim::Adam()), noise({256, 784}), labels({256}, 10));
+  if (name == "cnn")
+    return training(std::make_shared<Chain>(Conv2D({.filters = 32, .kernel_size = 3, .activation = "relu"}), Conv2D({.filters = 64, .kernel_size = 3, .activation = "relu"}),
+                                            MaxPooling2D(), Flatten(), Dense(128, "relu"), Dense(10)),
+                    crossentropy(), shared(optim::Adam()), noise({64, 28, 28, 1}), labels({64}, 10));
+  if (name == "resnet20")
+    return training(std::make_shared<ResNet20>(), crossentropy(), shared(optim::SGD({.learning_rate = 0.1, .momentum = 0.9})), noise({32, 32, 32, 3}), labels({32}, 10));
+  if (name == "gpt")
+    return training(std::make_shared<Gpt>(4096, 256, 128), crossentropy(), shared(optim::AdamW({.learning_rate = 3e-4})), labels({8, 128}, 4096), labels({8, 128}, 4096));
+  const std::vector<std::string> names = workload_names();
+  const std::string near = nearest_name(name, names);
+  throw NotFoundError("there is no workload named '" + name + "'", {}, near.empty() ? "" : "did you mean '" + near + "'?");
+}
+
+}  // namespace lockstep::bench

@@ -9,9 +9,13 @@ int main() try {
   lockstep::random::set_seed(42);
   book::tensors();
   book::variables();
+  book::losses();
+  book::components();
   book::metrics();
   book::layers();
+  book::models();
   book::gradients();
+  book::training_loops();
   book::functions();
   book::exercises();
   return book::all_held() ? 0 : 1;

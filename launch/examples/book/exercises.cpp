@@ -1,4 +1,5 @@
 // The exercises 12 and 13.
+#include "exercise_13.h"
 #include "layers.h"
 #include "sections.h"
 
@@ -21,6 +22,10 @@ void exercises() {
   show("is the largest difference below 1e-6?", std::string(untrained < 1e-6f ? "yes" : "no"));
   show("and with other weights?", std::string(trained < 1e-6f ? "yes" : "no"));
   check(31, {untrained < 1e-6f, trained < 1e-6f, reduce_max(abs(mine(x))).item<float>() > 0.1f});
+
+  heading("Exercise 13: two optimizers (row 32)");
+  const double accuracy = exercise_13({.epochs = 2, .train_samples = 6400, .valid_samples = 1000});
+  check(32, {accuracy > 0.7});
 }
 
 }  // namespace book

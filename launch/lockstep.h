@@ -7,14 +7,19 @@
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/io/confusion_matrix.h>
 #include <lockstep/io/csv.h>
+#include <lockstep/io/csv_logger.h>
 #include <lockstep/io/dataset.h>
 #include <lockstep/io/fashion_mnist.h>
 #include <lockstep/io/idx.h>
 #include <lockstep/io/image.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/nn/activations.h>
+#include <lockstep/nn/array_source.h>
 #include <lockstep/nn/batch_source.h>
+#include <lockstep/nn/callback.h>
 #include <lockstep/nn/constraints.h>
+#include <lockstep/nn/fit.h>
+#include <lockstep/nn/functional.h>
 #include <lockstep/nn/initializers.h>
 #include <lockstep/nn/layer.h>
 #include <lockstep/nn/layers/attention.h>
@@ -33,7 +38,9 @@
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/metrics_counts.h>
 #include <lockstep/nn/metrics_iou.h>
+#include <lockstep/nn/progress.h>
 #include <lockstep/nn/regularizers.h>
+#include <lockstep/nn/summary.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>
@@ -45,6 +52,7 @@
 #include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/snake_case.h>
+#include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dlpack.h>

@@ -57,7 +57,9 @@ class MetricChoices {
   MetricChoices(std::initializer_list<MetricChoice> list) : flat_(list) {}
   MetricChoices(std::vector<MetricChoice> list) : flat_(std::move(list)) {}
   MetricChoices(std::initializer_list<std::pair<const std::string, MetricList>> named) : per_output_(named) {}
-  MetricChoices(std::vector<MetricList> lists) : per_output_(std::move(lists)) {}
+  MetricChoices(std::vector<MetricList> lists) {
+    if (!lists.empty()) per_output_ = std::move(lists);
+  }
 
   bool empty() const { return flat_.empty() && per_output_.empty(); }
   /// One list per output. Throws InvalidArgumentError for a plain list where there are several outputs.

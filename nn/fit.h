@@ -57,6 +57,9 @@ struct FitOptions {
   std::optional<std::int64_t> validation_batch_size = {};
   /// Validation after every so many epochs.
   std::int64_t validation_freq = 1;
+  /// Finds out where NaNs come from: steps run op by op, and the first input or layer output that is not finite is an error that names it, the
+  /// epoch and the batch. Slow.
+  bool check_numerics = false;
 };
 
 /// Arguments of Model::evaluate and Model::predict.

@@ -21,6 +21,7 @@ struct Frame {
   Frame* outer;
 };
 thread_local Frame* current = nullptr;
+thread_local const CallWatch::Watcher* watcher = nullptr;
 
 class Entered {
  public:
@@ -65,6 +66,9 @@ Tensor Weight::value() const {
 InitScope::InitScope() : saved_(std::move(listeners())) { listeners() = ThreadListeners{}; }
 InitScope::~InitScope() { listeners() = std::move(saved_); }
 
+CallWatch::CallWatch(Watcher function) : watcher_(std::move(function)), outer_(watcher) { watcher = &watcher_; }
+CallWatch::~CallWatch() { watcher = outer_; }
+
 // ---- configuration
 
 std::string Layer::name() const { return name_.empty() ? snake_case(class_name()) : name_; }
@@ -95,9 +99,12 @@ void Layer::build_now(std::span<const Shape> shapes) {
   const InitScope scope;
   const std::string segment = segment_.empty() ? name() : segment_;
   path_ = current && !current->layer->path_.empty() ? current->layer->path_ + "/" + segment : segment;
+  for (const Child& child : children_)  // those that were built before they came here
+    if (!child.layer->path_.empty() && !child.layer->path_.starts_with(path_ + "/")) child.layer->set_path(path_ + "/" + child.name);
   const Entered entered(this, false, policy_.variable_dtype());
   const std::size_t children = children_.size();
   building_ = true;
+  build_shapes_.assign(shapes.begin(), shapes.end());
   try {
     build(shapes);
   } catch (...) {  // as if it had never been tried
@@ -109,6 +116,20 @@ void Layer::build_now(std::span<const Shape> shapes) {
   }
   building_ = false;
   built_ = true;
+}
+
+void Layer::set_path(const std::string& path) {
+  segment_ = path.substr(path.rfind('/') + 1);
+  if (!path_.empty() && path_ != path) {
+    const auto move = [&](const Variable& variable) {
+      if (variable.path().starts_with(path_ + "/")) variable.rename(path + variable.path().substr(path_.size()));
+    };
+    for (const Weight& weight : weights_) move(weight.variable());
+    for (const Variable& state : states_) move(state);
+    for (const Child& child : children_)
+      if (child.layer->path_.starts_with(path_ + "/")) child.layer->set_path(path + child.layer->path_.substr(path_.size()));
+  }
+  if (!path_.empty()) path_ = path;
 }
 
 Weight Layer::add_weight(const std::string& name, const Shape& shape, const WeightOptions& options) {
@@ -147,6 +168,10 @@ void Layer::add_child(const std::string& name, std::shared_ptr<Layer> layer) {
   children_.push_back({name, std::move(layer)});
 }
 
+void Layer::untrack(const std::string& name) {
+  std::erase_if(children_, [&](const Child& child) { return child.name == name; });
+}
+
 // ---- calling
 
 Tensor Layer::call(const Tensor& x) {
@@ -167,13 +192,18 @@ Tensors Layer::enter(std::span<const Tensor> inputs, const CallOptions& options)
   Tensors operands;
   for (const Tensor& input : inputs)
     operands.push_back(autocast_ && is_float(input.dtype()) && input.dtype() != policy_.compute_dtype() ? cast(input, policy_.compute_dtype()) : input);
-  if (!built_) build_now(shapes_of(operands));
+  if (!built_) {
+    build_dtypes_.clear();
+    for (const Tensor& operand : operands) build_dtypes_.push_back(operand.dtype());
+    build_now(shapes_of(operands));
+  }
   CallOptions resolved = options;
   if (!options.training.given()) resolved.training = current && current->training;
   const Entered entered(this, bool(resolved.training), policy_.compute_dtype());
   Tensors outputs = call(std::span<const Tensor>(operands), resolved);
   if (activity_regularizer_)
     for (const Tensor& output : outputs) add_loss((*activity_regularizer_)(output) / double(std::max<std::int64_t>(1, output.ndim() ? output.shape()[0] : 1)));
+  if (watcher) (*watcher)(*this, outputs);
   return outputs;
 }
 

@@ -6,6 +6,7 @@
 //     Tensor call(const Tensor& x) override { return matmul(x, kernel); }
 //   };
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -109,6 +110,8 @@ class Weight {
   std::shared_ptr<const Body> body_;
 };
 
+class Layer;
+
 /// While it lives, ops of this thread compute at once and unseen, even inside a trace or under a tape: variables are made in it.
 class InitScope {
  public:
@@ -119,6 +122,20 @@ class InitScope {
 
  private:
   ThreadListeners saved_;
+};
+
+/// While it lives, it is told of every call of a layer on this thread, after the call, with the outputs.
+class CallWatch {
+ public:
+  using Watcher = std::function<void(const Layer&, std::span<const Tensor>)>;
+  explicit CallWatch(Watcher watcher);
+  ~CallWatch();
+  CallWatch(const CallWatch&) = delete;
+  CallWatch& operator=(const CallWatch&) = delete;
+
+ private:
+  Watcher watcher_;
+  const Watcher* outer_;
 };
 
 /// Base of all layers (keras.layers.Layer). Movable until it is shared, never copied: two layers have two sets of weights.
@@ -143,9 +160,11 @@ class Layer : public Component {
   }
 
   /// Makes the weights for inputs of these shapes, unless that was done.
-  void build_for(std::span<const Shape> shapes);
+  virtual void build_for(std::span<const Shape> shapes);
   void build_for(const Shape& shape) { build_for(std::span<const Shape>(&shape, 1)); }
   bool built() const { return built_; }
+  /// The inputs' shapes that it was built for.
+  const std::vector<Shape>& build_shapes() const { return build_shapes_; }
 
   /// The outputs' shapes for inputs of these shapes; by default found by tracing call(). Builds the layer.
   virtual std::vector<Shape> compute_output_shape(std::span<const Shape> shapes);
@@ -159,6 +178,10 @@ class Layer : public Component {
   bool has_name() const { return !name_.empty(); }
   /// Where the layer stands in the state tree: its parent's path and its name there; known once built.
   const std::string& path() const { return path_; }
+  /// Moves the layer, its variables and those of its sublayers to another place in the state tree; its last part is the name there.
+  void set_path(const std::string& path);
+  /// In Keras's configurations, does it take its inputs as one list (Add, Concatenate), not as single arguments (attention)?
+  virtual bool takes_list() const { return false; }
   bool trainable() const { return trainable_; }
   /// Also of all sublayers.
   void set_trainable(bool trainable);
@@ -181,6 +204,8 @@ class Layer : public Component {
 
   /// What add_loss gave during the last call, of this layer and its sublayers, then the penalties of the trainable weights.
   std::vector<Tensor> losses() const;
+  /// Forgets what add_loss gave.
+  void clear_losses();
 
   /// A sublayer and its name here.
   struct Child {
@@ -223,7 +248,12 @@ class Layer : public Component {
     return track(name, std::make_shared<T>(std::move(layer)));
   }
 
+  /// Takes a sublayer away again.
+  void untrack(const std::string& name);
+
   DType compute_dtype() const { return policy_.compute_dtype(); }
+  /// While the layer is being built by a call: the dtypes of its inputs. Empty in build_for().
+  const SmallVector<DType, 4>& build_dtypes() const { return build_dtypes_; }
   /// An InvalidArgumentError that names the layer.
   [[noreturn]] void refuse(const std::string& message) const;
   void require(bool condition, const std::string& message) const {
@@ -238,7 +268,6 @@ class Layer : public Component {
   Tensors enter(std::span<const Tensor> inputs, const CallOptions& options);
   void build_now(std::span<const Shape> shapes);
   void add_child(const std::string& name, std::shared_ptr<Layer> layer);
-  void clear_losses();
   void collect(std::vector<Weight>& into, bool trainable_only) const;
   void collect_states(std::vector<Variable>& into) const;
   void collect_losses(std::vector<Tensor>& into) const;
@@ -251,6 +280,8 @@ class Layer : public Component {
   bool building_ = false;
   DTypePolicy policy_;
   Ref<Regularizer> activity_regularizer_;
+  std::vector<Shape> build_shapes_;
+  SmallVector<DType, 4> build_dtypes_;
   std::vector<Weight> weights_;
   std::vector<Variable> states_;
   std::vector<Child> children_;

@@ -20,6 +20,7 @@
 #include <lockstep/nn/compile.h>
 #include <lockstep/nn/fit.h>
 #include <lockstep/nn/layer.h>
+#include <lockstep/nn/symbol.h>
 
 namespace lockstep::nn {
 
@@ -83,22 +84,29 @@ class Model : public Layer {
   virtual std::vector<std::string> input_names() const;
   virtual std::vector<std::string> output_names() const;
   /// The layers of the model in their order.
-  std::vector<std::shared_ptr<Layer>> layers() const;
+  virtual std::vector<std::shared_ptr<Layer>> layers() const;
   /// Throws NotFoundError that suggests the nearest name.
   std::shared_ptr<Layer> layer(const std::string& name) const;
+
+  /// Dtypes and shapes (-1: free) of the inputs, as far as the model declares them; empty if it takes what comes.
+  virtual std::vector<autodiff::InputSpec> input_specs() const { return {}; }
+  /// For the table of layers: the output shape "(None, 30)" of one of layers(), "?" if unknown; where its inputs come from ("dense[0][0]").
+  virtual std::string output_shape_of(const Layer& layer) const;
+  virtual std::vector<std::string> connections_of(const Layer& layer) const;
+  virtual bool has_connections() const { return false; }
 
   /// A table of the layers, their output shapes and parameters, as Keras prints it; `width` in columns.
   std::string summary(int width = 80, bool show_trainable = false) const;
 
   // ---- for models of one's own
 
-  /// The loss of a batch without regularization and add_loss. Override for another.
+  /// The loss of a batch, with regularization and add_loss. Override for another.
   virtual Tensor compute_loss(const Batch& batch, std::span<const Tensor> y_pred);
   /// One training step; becomes a part of a traced function. Returns the loss. Override for loops of one's own (several optimizers, ...).
   virtual Tensor train_step(const Batch& batch);
   virtual Tensor test_step(const Batch& batch);
 
-  /// Mask of the first output of the last call; the mask that a loss takes into account.
+  /// Mask of the first output of the last call.
   Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
   /// Makes the weights: calls the model on symbols of these shapes.
   void build_for(std::span<const Shape> shapes) override;
@@ -120,10 +128,16 @@ class Model : public Layer {
   /// The masks of the outputs, for models that pass masks on.
   void set_output_masks(Tensors masks) { output_masks_ = std::move(masks); }
   const Tensors& output_masks() const { return output_masks_; }
+  /// `mask`, if its axes are the first of `output`'s; else undefined: a layer that changes these axes ends the mask.
+  static Tensor fitting_mask(const Tensor& mask, const Tensor& output);
+  /// Names the unnamed among `layers` after their classes, numbered in order. Throws AlreadyExistsError for two layers of one name.
+  void name_layers(std::span<const std::shared_ptr<Layer>> layers) const;
 
  private:
   friend class Trainer;
+  friend class Loops;
   Trainer& trainer() const;
+  Tensor only_output(Tensors outputs) const;
 
   std::unique_ptr<Trainer> trainer_;
   std::vector<std::shared_ptr<Metric>> own_metrics_;

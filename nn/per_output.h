@@ -30,13 +30,17 @@ class PerOutput {
 
   bool empty() const { return value_.index() == 0; }
   bool is_named() const { return value_.index() == 3; }
+  /// Does a map name `name`?
+  bool names(const std::string& name) const { return is_named() && std::get<3>(value_).contains(name); }
   /// The number of values given.
   std::size_t size() const { return value_.index() == 0 ? 0 : value_.index() == 1 ? 1 : value_.index() == 2 ? std::get<2>(value_).size() : std::get<3>(value_).size(); }
 
-  /// One value for each name, in the names' order; T() where a map names none, or nothing was given. One value alone is for a model of one output.
+  /// One value for each name, in the names' order; T() where a map names none, or nothing was given. One value alone is for a model of one
+  /// output, or with `broadcast` for each.
   /// Throws InvalidArgumentError (naming `what`) for another number of values, NotFoundError for a name that is none of `names`.
-  std::vector<T> resolve(const std::vector<std::string>& names, const std::string& what) const {
+  std::vector<T> resolve(const std::vector<std::string>& names, const std::string& what, bool broadcast = false) const {
     if (empty()) return std::vector<T>(names.size());
+    if (broadcast && value_.index() == 1) return std::vector<T>(names.size(), std::get<1>(value_));
     if (value_.index() == 1 || value_.index() == 2) {
       std::vector<T> list = value_.index() == 1 ? std::vector<T>{std::get<1>(value_)} : std::get<2>(value_);
       if (list.size() != names.size())

@@ -1,13 +1,13 @@
 #include <lockstep/optim/optimizer.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include <nlohmann/json.hpp>
 #include <re2/re2.h>
 
 #include <lockstep/optim/clipping.h>
 #include <lockstep/tensor/base/snake_case.h>
+#include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
@@ -226,7 +226,7 @@ void Optimizer::require_known(std::span<const Variable> variables) const {
 void Optimizer::warn_missing(const std::vector<std::string>& paths) {
   std::string list;
   for (const std::string& path : paths) list += (list.empty() ? "'" : ", '") + path + "'";
-  if (warned_.insert(list).second) std::fprintf(stderr, "lockstep: warning: [%s] no gradient for %s: not updated\n", class_name().c_str(), list.c_str());
+  if (warned_.insert(list).second) warn(class_name(), "no gradient for " + list + ": not updated");
 }
 
 void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variable> variables) {

@@ -113,6 +113,7 @@ class GroupedQueryAttention : public HeadedAttention {
 /// Dot-product attention without projections (Luong). score_mode "dot" or "concat".
 class Attention : public Layer {
  public:
+  bool takes_list() const override { return true; }
   struct Options {
     bool use_scale = false;
     std::string score_mode = "dot";

@@ -1,5 +1,6 @@
 // All built-in layers, by Keras's names.
 
+#include <lockstep/nn/functional.h>
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
@@ -10,6 +11,7 @@
 #include <lockstep/nn/layers/recurrent.h>
 #include <lockstep/nn/layers/regularization.h>
 #include <lockstep/nn/layers/reshaping.h>
+#include <lockstep/nn/sequential.h>
 
 namespace lockstep::nn {
 
@@ -105,6 +107,13 @@ void Layer::register_builtins() {
     register_class(component_class<Discretization>("Discretization", kModule));
     register_class(component_class<CategoryEncoding>("CategoryEncoding", kModule));
     register_class(component_class<IntegerLookup>("IntegerLookup", kModule));
+
+    register_class(component_class<InputLayer>("InputLayer", kModule));
+    ComponentClass sequential = component_class<Sequential>("Sequential", kModule), functional = component_class<Functional>("Functional", kModule, {}, {"Model"});
+    sequential.written_module = "keras";
+    functional.written_module = "keras.src.models.functional";
+    register_class(std::move(sequential));
+    register_class(std::move(functional));
     return true;
   }();
   static_cast<void>(once);

@@ -9,6 +9,7 @@ namespace lockstep::nn {
 /// An elementwise combination of all inputs, broadcast; an input with fewer axes gets them after the batch.
 class Merge : public Layer {
  public:
+  bool takes_list() const override { return true; }
   /// Valid where all inputs are.
   Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
 
@@ -55,6 +56,7 @@ class Average : public Add {
 
 class Concatenate : public Layer {
  public:
+  bool takes_list() const override { return true; }
   explicit Concatenate(std::int64_t axis = -1, std::string name = {}) : Layer(std::move(name)), axis_(axis) {}
   void fields(Fields& f) override;
   Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;
@@ -69,6 +71,7 @@ class Concatenate : public Layer {
 /// The products of two inputs, per example, summed over an axis of each: `axes` is one number for both, or a pair.
 class Dot : public Layer {
  public:
+  bool takes_list() const override { return true; }
   explicit Dot(Axes axes = -1, bool normalize = false, std::string name = {}) : Layer(std::move(name)), axes_(std::move(axes)), normalize_(normalize) {}
   void fields(Fields& f) override;
   Tensor compute_mask(std::span<const Tensor> inputs, const CallOptions& options) override;

@@ -291,7 +291,7 @@ Json serialize(const Component& component) {
   const std::string name = entry ? entry->name : cpp_name(component);
   const bool builtin = entry && !entry->module.empty();
   Json result;
-  result["module"] = builtin ? Json(entry->module) : Json(nullptr);
+  result["module"] = builtin ? Json(entry->written_module.empty() ? entry->module : entry->written_module) : Json(nullptr);
   result["class_name"] = name;
   result["config"] = component.config();
   result["registered_name"] = builtin ? Json(nullptr) : Json(entry ? registered_name(*entry) : name);

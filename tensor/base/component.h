@@ -112,6 +112,7 @@ struct ComponentClass {
   std::type_index type = typeid(void);
   std::function<std::shared_ptr<Component>()> make;  // with the default fields
   std::vector<std::string> aliases = {};        // short names: "mse"
+  std::string written_module = {};              // the module that a serialized object names, if not `module`
 };
 template <std::derived_from<Component> T>
 ComponentClass component_class(std::string name, std::string module = {}, std::string package = {}, std::vector<std::string> aliases = {}) {

@@ -51,10 +51,13 @@ void check_optimizer(const Case& c);
 void check_losses_metrics(const Case& c);
 void check_component(const Case& c);
 void check_layer(const Case& c);
+void check_training(const Case& c);
 
 /// Are the values of two configurations the same: of an object at least the keys of `expected`, numbers equal to 1e-12 relative, or after
 /// the rounding to float32 that Keras applies to some of its own?
 bool same_value(const Json& actual, const Json& expected);
+/// Without what Keras adds beside the configurations of nested layers: it does not belong to them.
+Json without_build_config(Json json);
 /// Throws Mismatch unless `actual` has at least the keys of `expected` with these values.
 void require_config(const Json& actual, const Json& expected);
 /// Throws Mismatch unless `f` throws an error of the category that a refusal names ("InvalidArgument", "TypeError", "IndexError").

@@ -40,14 +40,6 @@ CallOptions call_options(const Case& c) {
   return options;
 }
 
-/// What Keras adds beside the configuration of a nested layer does not belong to it.
-Json without_build_config(Json json) {
-  if (json.is_object()) json.erase("build_config");
-  if (json.is_structured())
-    for (auto& each : json) each = without_build_config(each);
-  return json;
-}
-
 /// A new layer of the case, built for its inputs and with its weights.
 std::shared_ptr<Layer> make_layer(const Case& c, std::span<const Tensor> inputs) {
   const auto layer = deserialize<Layer>(Json{{"class_name", c.spec.at("class")}, {"config", c.spec.at("config")}}).ptr();

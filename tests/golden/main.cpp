@@ -22,6 +22,7 @@ constexpr Family kFamilies[] = {
     {"losses_metrics", "losses_metrics.h5", golden::check_losses_metrics},
     {"components", "components.h5", golden::check_component},
     {"layers", "layers.h5", golden::check_layer},
+    {"training", "training.h5", golden::check_training},
 };
 
 /// "family name" lines of what is not built yet.

@@ -1,0 +1,275 @@
+// The loops of a model: fit, evaluate, predict.
+
+#include <algorithm>
+#include <cmath>
+
+#include <lockstep/nn/array_source.h>
+#include <lockstep/nn/model.h>
+#include <lockstep/nn/progress.h>
+#include <lockstep/nn/trainer.h>
+#include <lockstep/tensor/base/warning.h>
+#include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/random.h>
+
+namespace lockstep::nn {
+namespace {
+
+/// All tensors of a data set in the order of a batch.
+struct Flat {
+  Tensors tensors;
+  BatchLayout layout;
+};
+Flat flatten(const Model& model, const Arrays& x, const Arrays& y, const Arrays& sample_weight, bool class_weights) {
+  Flat flat;
+  flat.tensors = arrays_in_order(x, model.input_names(), "x");
+  if (flat.tensors.empty()) throw InvalidArgumentError("there is no input", "fit");
+  const Tensors targets = arrays_in_order(y, model.output_names(), "y"), weights = weights_in_order(sample_weight, model.output_names());
+  if (class_weights && !weights.empty()) throw InvalidArgumentError("class_weight and sample_weight exclude each other", "fit");
+  if (class_weights && targets.size() != 1) throw InvalidArgumentError("class_weight is for models of one output, there are " + std::to_string(targets.size()) + " targets", "fit");
+  flat.layout = {flat.tensors.size(), targets.size(), weights.size(), class_weights};
+  append(flat.tensors, targets);
+  append(flat.tensors, weights);
+  return flat;
+}
+
+/// How the tensors of a source's batch lie: inputs, targets, then weights, as many as there are.
+BatchLayout layout_of(const Model& model, std::size_t count, bool class_weights) {
+  const std::size_t inputs = model.input_names().size(), outputs = model.output_names().size();
+  if (count < inputs) throw InvalidArgumentError("a batch has " + std::to_string(count) + " tensors, the model takes " + std::to_string(inputs) + " inputs", "fit");
+  const std::size_t targets = std::min(outputs, count - inputs), weights = count - inputs - targets;
+  if (weights > 1 && weights != outputs)
+    throw InvalidArgumentError("a batch has " + std::to_string(count) + " tensors; the model's " + std::to_string(inputs) + " inputs, " + std::to_string(outputs) + " targets and their weights are fewer", "fit");
+  if (class_weights && weights > 0) throw InvalidArgumentError("class_weight and sample_weight exclude each other", "fit");
+  return {inputs, targets, weights, class_weights};
+}
+
+std::int64_t drawn_seed() { return random::integers({}, 0, std::int64_t(1) << 62, int64).item<std::int64_t>(); }
+
+/// The rows [begin, end) of each array.
+Tensors rows_of(std::span<const Tensor> arrays, std::int64_t begin, std::int64_t end) {
+  Tensors result;
+  for (const Tensor& array : arrays) result.push_back(array[slice(begin, end)]);
+  return result;
+}
+
+/// Callbacks, told together.
+class Listeners {
+ public:
+  Listeners(std::vector<CallbackRef> callbacks, Model& model, const RunParams& params) : callbacks_(std::move(callbacks)) {
+    for (const CallbackRef& each : callbacks_) each->attach(model, params);
+  }
+  template <class... P, class... A>
+  void tell(void (Callback::*hook)(P...), A&&... arguments) const {
+    for (const CallbackRef& each : callbacks_) ((*each.operator->()).*hook)(arguments...);
+  }
+
+ private:
+  std::vector<CallbackRef> callbacks_;
+};
+
+std::optional<std::int64_t> steps_of(const BatchSource& source, std::optional<std::int64_t> asked) {
+  if (asked) return asked;
+  const std::int64_t count = source.cardinality();
+  return count < 0 ? std::nullopt : std::optional(count);
+}
+
+/// Batches of one run over a source: `steps` of them, or to the end of the pass. With `steps` the source is read on, pass after pass.
+class Steps {
+ public:
+  Steps(BatchSource& source, std::optional<std::int64_t> steps) : source_(source), steps_(steps) {
+    if (steps && *steps < 1) throw InvalidArgumentError("the number of steps must be at least 1, got " + std::to_string(*steps), "fit");
+    if (!steps && source.cardinality() == kInfinite) throw InvalidArgumentError("the data have no end", "fit", "give the number of steps");
+  }
+  bool next(Tensors& batch) {
+    if (steps_ && done_ == *steps_) return false;
+    bool found = source_.next(batch);
+    if (!found && (steps_ || done_ == 0)) {
+      // An epoch in steps goes on into the next pass; and a source may still stand at the end of the last one.
+      found = steps_ && source_.next(batch);
+      if (!found) throw InvalidArgumentError("the data set is empty", "fit");
+    }
+    if (found) ++done_;
+    return found;
+  }
+  std::int64_t done() const { return done_; }
+
+ private:
+  BatchSource& source_;
+  std::optional<std::int64_t> steps_;
+  std::int64_t done_ = 0;
+};
+
+}  // namespace
+
+/// The loops over a source, of which the public functions are forms.
+class Loops {
+ public:
+  static History fit(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, BatchSource* validation, const std::optional<BatchLayout>& validation_layout, const FitOptions& options);
+  static Logs evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> steps, const Listeners& listeners);
+  static Tensors predict(Model& model, BatchSource& data, std::optional<std::size_t> inputs, const EvaluateOptions& options);
+  static Logs evaluate_alone(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, const EvaluateOptions& options);
+};
+
+History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, BatchSource* validation, const std::optional<BatchLayout>& validation_layout, const FitOptions& options) {
+  Trainer& trainer = model.trainer();
+  if (options.epochs < options.initial_epoch) throw InvalidArgumentError("epochs is the number of the last epoch: " + std::to_string(options.epochs) + " is before initial_epoch " + std::to_string(options.initial_epoch), "fit");
+  if (options.validation_freq < 1) throw InvalidArgumentError("validation_freq must be at least 1, got " + std::to_string(options.validation_freq), "fit");
+  trainer.set_class_weight(options.class_weight);
+  const RunParams params{options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, options.verbose};
+  std::vector<CallbackRef> callbacks = options.callbacks;
+  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
+  const Listeners listeners(std::move(callbacks), model, params);
+  History history;
+  history.params = params;
+  model.stop_training_ = false;
+  struct NumericsOff {
+    Trainer& trainer;
+    ~NumericsOff() { trainer.set_check_numerics(false); }
+  } numerics_off{trainer};
+  trainer.set_check_numerics(options.check_numerics);
+
+  Logs logs;
+  bool warned = false;
+  listeners.tell(&Callback::on_train_begin);
+  for (std::int64_t epoch = options.initial_epoch; epoch < options.epochs && !model.stopping(); ++epoch) {
+    trainer.reset(model);
+    listeners.tell(&Callback::on_epoch_begin, epoch);
+    Steps steps(data, options.steps_per_epoch);
+    Tensors batch;
+    while (!model.stopping() && steps.next(batch)) {
+      const std::int64_t number = steps.done() - 1;
+      listeners.tell(&Callback::on_train_batch_begin, number);
+      double loss = 0;
+      try {
+        loss = trainer.train(model, layout ? *layout : layout_of(model, batch.size(), !options.class_weight.empty()), batch);
+      } catch (const InvalidArgumentError& error) {
+        if (!options.check_numerics) throw;
+        throw InvalidArgumentError(std::string(error.what()) + " (epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + ")", "fit");
+      }
+      if (!std::isfinite(loss) && !warned) {
+        warned = true;
+        warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
+      }
+      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model); }));
+    }
+    logs = trainer.logs(model);
+    if (validation && (epoch + 1) % options.validation_freq == 0) {
+      for (const auto& [name, value] : evaluate(model, *validation, validation_layout, options.validation_steps, listeners)) logs.set("val_" + name, value);
+    }
+    listeners.tell(&Callback::on_epoch_end, epoch, logs);
+    history.epoch.push_back(epoch);
+    for (const auto& [name, value] : logs) history.history[name].push_back(value);
+  }
+  model.optimizer().finalize_variable_values(model.trainable_variables());
+  listeners.tell(&Callback::on_train_end, logs);
+  return history;
+}
+
+Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> asked, const Listeners& listeners) {
+  Trainer& trainer = model.trainer();
+  trainer.reset(model);
+  listeners.tell(&Callback::on_test_begin);
+  Steps steps(data, asked);
+  Tensors batch;
+  while (steps.next(batch)) {
+    const std::int64_t number = steps.done() - 1;
+    listeners.tell(&Callback::on_test_batch_begin, number);
+    const double loss = trainer.test(model, layout ? *layout : layout_of(model, batch.size(), false), batch);
+    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model); }));
+  }
+  const Logs logs = trainer.logs(model);
+  listeners.tell(&Callback::on_test_end, logs);
+  return logs;
+}
+
+Logs Loops::evaluate_alone(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, const EvaluateOptions& options) {
+  std::vector<CallbackRef> callbacks = options.callbacks;
+  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
+  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), layout ? options.batch_size : 0, options.verbose});
+  return evaluate(model, data, layout, options.steps, listeners);
+}
+
+Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_t> inputs, const EvaluateOptions& options) {
+  std::vector<CallbackRef> callbacks = options.callbacks;
+  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
+  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), inputs ? options.batch_size : 0, options.verbose});
+  if (!model.trainer_) model.compile({});  // a model that was never compiled predicts all the same
+  listeners.tell(&Callback::on_predict_begin);
+  Steps steps(data, options.steps);
+  std::vector<Tensors> parts;
+  Tensors batch;
+  while (steps.next(batch)) {
+    const std::int64_t number = steps.done() - 1;
+    listeners.tell(&Callback::on_predict_batch_begin, number);
+    const std::size_t count = inputs ? *inputs : std::min(batch.size(), model.input_names().size());
+    const Tensors outputs = model.trainer_->predict(model, std::span<const Tensor>(batch).first(count));
+    parts.resize(outputs.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
+    listeners.tell(&Callback::on_predict_batch_end, number);
+  }
+  listeners.tell(&Callback::on_predict_end);
+  Tensors result;
+  for (const Tensors& part : parts) result.push_back(part.size() == 1 ? part[0] : concat(part, 0));
+  return result;
+}
+
+// ---- the public functions
+
+History Model::fit(BatchSource& data, const FitOptions& options) {
+  if (options.validation_split != 0) throw InvalidArgumentError("validation_split is for arrays; give a source of its own as validation_data", "fit");
+  if (!options.sample_weight.empty()) throw InvalidArgumentError("a source of batches brings its own sample weights", "fit");
+  const ValidationData& given = options.validation_data;
+  if (!given.source && given.given()) {
+    const Flat flat = flatten(*this, given.x, given.y, given.sample_weight, false);
+    ArraySource validation(flat.tensors, {.batch_size = options.validation_batch_size.value_or(options.batch_size)});
+    return Loops::fit(*this, data, {}, &validation, flat.layout, options);
+  }
+  return Loops::fit(*this, data, {}, given.source, {}, options);
+}
+
+History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) {
+  trainer();
+  Flat flat = flatten(*this, x, y, options.sample_weight, !options.class_weight.empty());
+  std::optional<Flat> held_out;
+  if (options.validation_data.given()) {
+    const ValidationData& given = options.validation_data;
+    if (!given.source) held_out = flatten(*this, given.x, given.y, given.sample_weight, false);
+  } else if (options.validation_split != 0) {
+    if (!(options.validation_split > 0 && options.validation_split < 1)) throw InvalidArgumentError("validation_split must be between 0 and 1, got " + std::to_string(options.validation_split), "fit");
+    const std::int64_t rows = flat.tensors[0].shape().dim(0), kept = std::int64_t(std::floor(double(rows) * (1 - options.validation_split)));
+    if (kept == 0 || kept == rows) throw InvalidArgumentError("validation_split " + std::to_string(options.validation_split) + " of " + std::to_string(rows) + " rows leaves nothing to " + (kept == 0 ? "train on" : "validate on"), "fit");
+    ArraySource(flat.tensors, {});  // are they of one length?
+    held_out = Flat{rows_of(flat.tensors, kept, rows), flat.layout};
+    held_out->layout.class_weights = false;
+    flat.tensors = rows_of(flat.tensors, 0, kept);
+  }
+  ArraySource data(flat.tensors, {.batch_size = options.batch_size, .shuffle = options.shuffle, .seed = !options.shuffle ? 0 : options.seed ? *options.seed : drawn_seed()});
+  data.restore({options.initial_epoch, 0});
+  if (!held_out) return Loops::fit(*this, data, flat.layout, options.validation_data.source, {}, options);
+  ArraySource validation(held_out->tensors, {.batch_size = options.validation_batch_size.value_or(options.batch_size)});
+  return Loops::fit(*this, data, flat.layout, &validation, held_out->layout, options);
+}
+
+Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
+  trainer();
+  const Flat flat = flatten(*this, x, y, options.sample_weight, false);
+  ArraySource data(flat.tensors, {.batch_size = options.batch_size});
+  return Loops::evaluate_alone(*this, data, flat.layout, options);
+}
+Logs Model::evaluate(BatchSource& data, const EvaluateOptions& options) { return Loops::evaluate_alone(*this, data, {}, options); }
+
+Tensors Model::predict_all(const Arrays& x, const EvaluateOptions& options) {
+  const Tensors inputs = arrays_in_order(x, input_names(), "x");
+  ArraySource data(inputs, {.batch_size = options.batch_size});
+  return Loops::predict(*this, data, inputs.size(), options);
+}
+Tensors Model::predict_all(BatchSource& data, const EvaluateOptions& options) { return Loops::predict(*this, data, {}, options); }
+Tensor Model::predict(const Arrays& x, const EvaluateOptions& options) { return only_output(predict_all(x, options)); }
+Tensor Model::predict(BatchSource& data, const EvaluateOptions& options) { return only_output(predict_all(data, options)); }
+
+Tensor Model::only_output(Tensors outputs) const {
+  if (outputs.size() != 1) throw InvalidArgumentError("the model has " + std::to_string(outputs.size()) + " outputs", class_name(), "predict_all gives them all");
+  return std::move(outputs[0]);
+}
+
+}  // namespace lockstep::nn

@@ -1,0 +1,286 @@
+#include <lockstep/nn/trainer.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/autodiff/trace.h>
+#include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/ops.h>
+
+namespace lockstep::nn {
+
+void append(Tensors& into, std::span<const Tensor> more) {
+  for (const Tensor& each : more) into.push_back(each);
+}
+
+std::vector<std::string> names_for(const std::vector<std::string>& names, std::size_t count) {
+  if (names.size() == count || names.size() != 1 || (names[0] != "input" && names[0] != "output")) return names;
+  std::vector<std::string> numbered;
+  for (std::size_t i = 0; i < count; ++i) numbered.push_back(names[0] + "_" + std::to_string(i));
+  return numbered;
+}
+
+Tensors arrays_in_order(const Arrays& arrays, const std::vector<std::string>& names, const std::string& what) {
+  if (arrays.empty()) return {};
+  const std::vector<std::string> wanted = arrays.is_named() ? names : names_for(names, arrays.size());
+  Tensors result;
+  for (const Tensor& each : arrays.resolve(wanted, what)) {
+    if (!each.defined()) throw InvalidArgumentError(what + " lacks '" + wanted[result.size()] + "'");
+    result.push_back(each);
+  }
+  return result;
+}
+
+Tensors weights_in_order(const Arrays& weights, const std::vector<std::string>& outputs) {
+  if (weights.empty()) return {};
+  if (weights.size() == 1 && !weights.is_named()) return arrays_in_order(weights, {"output"}, "sample_weight");
+  std::vector<Tensor> list = weights.resolve(names_for(outputs, weights.size()), "sample_weight");
+  const auto given = std::find_if(list.begin(), list.end(), [](const Tensor& each) { return each.defined(); });
+  for (Tensor& each : list)
+    if (!each.defined()) each = ones({given->shape().dim(0)}, given->dtype());
+  Tensors result;
+  append(result, list);
+  return result;
+}
+
+// ---- what depends on the first batch
+
+void Trainer::prepare(Model& model, const Batch& batch) {
+  if (prepared_) return;
+  std::vector<TensorSpec> y_pred;
+  {
+    autodiff::Trace trace;
+    Tensors inputs;
+    for (const Tensor& x : batch.x) inputs.push_back(trace.argument(x.spec()));
+    for (const Tensor& output : model(std::span<const Tensor>(inputs), {.training = false})) y_pred.push_back(output.spec());
+  }
+  model.clear_losses();
+  const std::vector<std::string> names = names_for(model.output_names(), y_pred.size());
+  if (!options_.loss.empty() && batch.y.size() != y_pred.size())
+    throw InvalidArgumentError("the model has " + std::to_string(y_pred.size()) + " outputs, there are " + std::to_string(batch.y.size()) + " targets", model.class_name());
+  make_losses(model, batch, y_pred);
+  make_metrics(model, batch, y_pred);
+  const DType dtype = !y_pred.empty() && y_pred[0].dtype == float64 ? float64 : float32;
+  total_ = std::make_shared<metrics::Mean>(Metric::Options{.name = "loss", .dtype = dtype});
+  if (y_pred.size() > 1)
+    for (std::size_t i = 0; i < losses_.size(); ++i)
+      if (losses_[i]) output_losses_.emplace_back(names[i] + "_loss", std::make_shared<metrics::Mean>(Metric::Options{.name = names[i] + "_loss", .dtype = dtype}));
+  prepared_ = true;
+}
+
+void Trainer::make_losses(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred) {
+  if (options_.loss.empty()) return;
+  const std::vector<std::string> names = names_for(model.output_names(), y_pred.size());
+  const std::vector<LossChoice> choices = options_.loss.resolve(names, "loss", true);
+  losses_.clear();
+  for (std::size_t i = 0; i < choices.size(); ++i)
+    losses_.push_back(choices[i].identifier().empty() ? choices[i].object() : loss_for(choices[i].identifier(), batch.y[i].shape(), y_pred[i].shape));
+  loss_weights_ = options_.loss_weights.empty() ? std::vector<double>(names.size(), 1.0) : options_.loss_weights.resolve(names, "loss_weights");
+  if (options_.loss_weights.is_named())
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (!options_.loss_weights.names(names[i])) loss_weights_[i] = 1.0;
+}
+
+void Trainer::make_metrics(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred) {
+  const std::vector<std::string> names = names_for(model.output_names(), y_pred.size());
+  metrics_.clear();
+  std::map<std::string, int> taken;
+  for (const bool weighted : {false, true}) {
+    const std::vector<MetricList> lists = (weighted ? options_.weighted_metrics : options_.metrics).resolve(names, weighted ? "weighted_metrics" : "metrics");
+    for (std::size_t i = 0; i < lists.size(); ++i)
+      for (const MetricChoice& choice : lists[i]) {
+        if (!choice.given()) continue;
+        if (i >= batch.y.size()) throw InvalidArgumentError("there is no target for the metrics of '" + names[i] + "'", model.class_name());
+        Ref<Metric> metric = choice.object();
+        if (!metric) {
+          metric = metric_for(choice.identifier(), batch.y[i].shape(), y_pred[i].shape);
+          if (y_pred[i].dtype == float64) configure(*metric, Json{{"dtype", "float64"}});
+        }
+        const std::string prefix = names.size() > 1 ? names[i] + "_" : "";
+        std::string shown = prefix + metric->name();
+        if (weighted && taken.contains(shown)) shown = prefix + "weighted_" + metric->name();
+        if (const int count = taken[shown]++; count > 0) shown += "_" + std::to_string(count);
+        metric->set_path("metrics/" + shown);
+        metrics_.push_back({i, shown, metric.ptr(), weighted});
+      }
+  }
+}
+
+void Trainer::set_class_weight(const std::map<std::int64_t, double>& weights) {
+  if (weights.empty()) return;
+  if (weights.begin()->first < 0) throw InvalidArgumentError("class_weight names the class " + std::to_string(weights.begin()->first), "fit", "classes count from 0");
+  std::vector<double> table(std::size_t(weights.rbegin()->first) + 2, 1.0);
+  for (const auto& [index, weight] : weights) table[std::size_t(index)] = weight;
+  class_weights_ = constant(table);
+  std::erase_if(steps_, [](const auto& entry) { return entry.first.first.class_weights; });  // these hold the old ones
+}
+
+namespace {
+
+/// The weight of each sample, by its class: whole numbers (B,) or (B, 1), or the largest of (B, classes).
+Tensor weights_by_class(const Tensor& y, const Tensor& table) {
+  const std::int64_t others = table.shape()[0] - 1;
+  const bool one_hot = y.ndim() > 1 && y.shape().dim(-1) > 1;
+  Tensor labels = one_hot ? argmax(y, -1) : is_float(y.dtype()) ? round(y) : y;
+  labels = cast(labels, int64);
+  if (!one_hot && labels.ndim() > 1 && labels.shape().dim(-1) == 1) labels = squeeze(labels, {-1});
+  const Tensor known = logical_and(greater_equal(labels, scalar(0, int64)), less(labels, scalar(others, int64)));
+  return gather(table, where(known, labels, scalar(others, int64)));
+}
+
+}  // namespace
+
+// ---- parts of a step
+
+Batch Trainer::take_apart(const BatchLayout& layout, std::span<const Tensor> tensors) const {
+  Batch batch;
+  const auto inputs = tensors.first(layout.inputs), targets = tensors.subspan(layout.inputs, layout.targets), weights = tensors.subspan(layout.inputs + layout.targets, layout.weights);
+  append(batch.x, inputs);
+  append(batch.y, targets);
+  append(batch.sample_weight, weights);
+  if (layout.class_weights) batch.sample_weight = {weights_by_class(batch.y[0], class_weights_)};
+  return batch;
+}
+
+Tensor Trainer::loss(Model& model, const Batch& batch, std::span<const Tensor> y_pred, std::span<const Tensor> masks) {
+  output_values_.clear();
+  Tensor total;
+  for (std::size_t i = 0; i < losses_.size(); ++i) {
+    if (!losses_[i]) continue;
+    const Tensor weight = batch.sample_weight.empty() ? Tensor() : batch.sample_weight.size() == 1 ? batch.sample_weight[0] : batch.sample_weight[i];
+    const Tensor mask = i < masks.size() ? masks[i] : Tensor();
+    Tensor value;
+    try {
+      value = (*losses_[i])(batch.y[i], y_pred[i], weight, mask);
+    } catch (const InvalidArgumentError& error) {
+      if (y_pred.size() == 1) throw;
+      throw InvalidArgumentError(std::string(error.what()) + " (output '" + names_for(model.output_names(), y_pred.size())[i] + "')");
+    }
+    if (value.ndim() > 0) value = reduce_mean(value);  // reduction "none"
+    output_values_.push_back(value);
+    const Tensor weighted = loss_weights_[i] == 1.0 ? value : value * loss_weights_[i];
+    total = total.defined() ? total + as_dtype(weighted, total.dtype()) : weighted;
+  }
+  return total;
+}
+
+void Trainer::update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss) {
+  const Tensor& first = batch.x[0];
+  const Tensor rows = scalar(first.ndim() ? first.shape()[0] : 1, total_->dtype());
+  total_->update_state(as_dtype(loss, total_->dtype()), rows);
+  for (std::size_t i = 0; i < output_losses_.size(); ++i) output_losses_[i].second->update_state(as_dtype(output_values_[i], total_->dtype()), rows);
+  output_values_.clear();
+  for (const OutputMetric& each : metrics_) {
+    const Tensor weight = !each.weighted || batch.sample_weight.empty() ? Tensor() : batch.sample_weight.size() == 1 ? batch.sample_weight[0] : batch.sample_weight[each.output];
+    each.metric->update_state(batch.y[each.output], y_pred[each.output], weight);
+  }
+}
+
+// ---- running
+
+Trainer::Step Trainer::step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const { return autodiff::function(std::move(body), {.name = name}); }
+
+void Trainer::belong_to(const Model& model) {
+  if (owner_ == &model) return;
+  owner_ = &model;
+  steps_.clear();
+  predict_.reset();
+}
+
+double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training) {
+  belong_to(model);
+  if (!prepared_) prepare(model, take_apart(layout, tensors));
+  if (training && !optimizer_ready_) {
+    optim::Optimizer& optimizer = *options_.optimizer;
+    const std::vector<Variable> variables = model.trainable_variables();
+    if (variables.empty()) throw InvalidArgumentError("the model has no trainable weights", model.class_name());
+    optimizer.build(variables);
+    for (const Weight& weight : model.trainable_weights())
+      if (weight.constraint()) optimizer.constrain(weight.variable(), [constraint = weight.constraint()](const Tensor& value) { return (*constraint)(value); });
+    optimizer_ready_ = true;
+  }
+  const auto body = [this, &model, layout, training](std::span<const Tensor> all) -> Tensors {
+    const Batch batch = take_apart(layout, all);
+    return {training ? model.train_step(batch) : model.test_step(batch)};
+  };
+  Tensor loss;
+  if (options_.run_eagerly || check_numerics_) {
+    loss = body(tensors)[0];
+  } else {
+    auto found = steps_.find({layout, training});
+    if (found == steps_.end()) found = steps_.emplace(std::pair{layout, training}, step(training ? "train_step" : "test_step", body)).first;
+    loss = found->second(tensors)[0];
+    model.clear_losses();  // symbols of the trace, if it was made now
+  }
+  return loss.dtype() == float32 ? double(loss.item<float>()) : cast(loss, float64).item<double>();
+}
+
+double Trainer::train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors) {
+  if (!check_numerics_) return run(model, layout, tensors, true);
+  const auto require_finite = [](const std::string& what, const Tensor& value) {
+    if (is_float(value.dtype()) && !reduce_all(is_finite(value)).item<bool>()) throw InvalidArgumentError(what + " has an element that is NaN or infinite", "check_numerics");
+  };
+  for (std::size_t i = 0; i < tensors.size(); ++i) require_finite(i < layout.inputs ? "input " + std::to_string(i) : "target or weight " + std::to_string(i - layout.inputs), tensors[i]);
+  const CallWatch watch([&](const Layer& layer, std::span<const Tensor> outputs) {
+    for (const Tensor& output : outputs)
+      if (!output.is_symbolic()) require_finite("the output of layer '" + (layer.path().empty() ? layer.name() : layer.path()) + "'", output);
+  });
+  return run(model, layout, tensors, true);
+}
+double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors) { return run(model, layout, tensors, false); }
+
+Tensors Trainer::predict(Model& model, std::span<const Tensor> inputs) {
+  belong_to(model);
+  if (options_.run_eagerly) return model(inputs, {.training = false});
+  if (!model.built()) model(inputs, {.training = false});
+  if (!predict_) predict_ = step("predict_step", [&model](std::span<const Tensor> x) { return model(x, {.training = false}); });
+  Tensors outputs = (*predict_)(inputs);
+  model.clear_losses();
+  return outputs;
+}
+
+// ---- what is shown
+
+std::vector<std::pair<std::string, std::shared_ptr<Metric>>> Trainer::shown_metrics(const Model& model) const {
+  std::vector<std::pair<std::string, std::shared_ptr<Metric>>> result;
+  if (total_) result.emplace_back("loss", total_);
+  for (const auto& each : output_losses_) result.push_back(each);
+  for (const OutputMetric& each : metrics_) result.emplace_back(each.name, each.metric);
+  for (const auto& metric : model.own_metrics_) result.emplace_back(metric->name(), metric);
+  return result;
+}
+
+Logs Trainer::logs(Model& model) {
+  const auto all = shown_metrics(model);
+  if (!results_) {
+    result_names_.clear();
+    const auto gathered = [all](std::vector<std::string>* names) {
+      Tensors parts;
+      for (const auto& [shown, metric] : all) {
+        const Metric::Results results = metric->results();
+        for (const auto& [name, value] : results) {
+          // One value goes by the name that is shown; of several, each by its own, behind the output's.
+          const std::string base = results.size() == 1 ? shown : shown.substr(0, shown.size() - std::min(shown.size(), metric->name().size())) + name;
+          const std::int64_t count = value.shape().numel();
+          for (std::int64_t i = 0; names && i < count; ++i) names->push_back(value.ndim() == 0 || count == 1 ? base : base + "_" + std::to_string(i));
+          parts.push_back(reshape(cast(value, float64), {-1}));
+        }
+      }
+      return Tensors{concat(parts, 0)};
+    };
+    gathered(&result_names_);
+    results_ = step("results", [gathered](std::span<const Tensor>) { return gathered(nullptr); });
+  }
+  const Tensor values = (*results_)(std::span<const Tensor>())[0];
+  Logs logs;
+  for (std::size_t i = 0; i < result_names_.size(); ++i) logs.set(result_names_[i], values.data<double>()[i]);
+  return logs;
+}
+
+void Trainer::reset(Model& model) {
+  for (const auto& [name, metric] : shown_metrics(model)) metric->reset_state();
+}
+
+}  // namespace lockstep::nn

@@ -1,0 +1,94 @@
+#pragma once
+// Trainer: what a compiled model holds besides its layers: the losses and metrics as the shapes of the first batch made them, and the traced
+// steps. Model's own; programs use model.h.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <lockstep/autodiff/function.h>
+#include <lockstep/nn/metrics.h>
+#include <lockstep/nn/model.h>
+
+namespace lockstep::nn {
+
+/// How many of a batch's tensors are inputs, targets and weights, and whether the weights of classes enter.
+struct BatchLayout {
+  std::size_t inputs = 1, targets = 0, weights = 0;
+  bool class_weights = false;
+  friend auto operator<=>(const BatchLayout&, const BatchLayout&) = default;
+};
+
+class Trainer {
+ public:
+  explicit Trainer(CompileOptions options) : options_(std::move(options)) {}
+
+  CompileOptions& options() { return options_; }
+  /// Makes what depends on the shapes of a batch: weights, losses, metrics, the optimizer's state. Does nothing the second time.
+  void prepare(Model& model, const Batch& batch);
+
+  /// One step; the loss of the batch. `tensors` lie as `layout` says.
+  double train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors);
+  double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors);
+  Tensors predict(Model& model, std::span<const Tensor> inputs);
+  /// Trains op by op, and throws InvalidArgumentError that names the first layer whose output is not finite.
+  void set_check_numerics(bool check) { check_numerics_ = check; }
+  /// What the weights of samples come from; part of the traced steps from now on.
+  void set_class_weight(const std::map<std::int64_t, double>& weights);
+
+  /// The losses and metrics since they were reset.
+  Logs logs(Model& model);
+  void reset(Model& model);
+  /// The metrics and the names under which they are shown.
+  std::vector<std::pair<std::string, std::shared_ptr<Metric>>> shown_metrics(const Model& model) const;
+
+  /// The losses of the outputs, weighted and added up (without regularization). Undefined if no output has one.
+  Tensor loss(Model& model, const Batch& batch, std::span<const Tensor> y_pred, std::span<const Tensor> masks);
+  void update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss);
+  Batch take_apart(const BatchLayout& layout, std::span<const Tensor> tensors) const;
+
+ private:
+  using Step = autodiff::Function<std::function<Tensors(std::span<const Tensor>)>>;
+  struct OutputMetric {
+    std::size_t output;
+    std::string name;
+    std::shared_ptr<Metric> metric;
+    bool weighted;
+  };
+  Step step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const;
+  void belong_to(const Model& model);
+  double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training);
+  void make_losses(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
+  void make_metrics(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
+
+  CompileOptions options_;
+  const Model* owner_ = nullptr;  // whom the traced steps call; a model that was moved traces anew
+  bool prepared_ = false;
+  bool optimizer_ready_ = false;
+  bool check_numerics_ = false;
+  Tensor class_weights_;  // by class, one more than there are: the last is that of all others
+  std::vector<Ref<Loss>> losses_;
+  std::vector<double> loss_weights_;
+  std::shared_ptr<metrics::Mean> total_;
+  std::vector<std::pair<std::string, std::shared_ptr<metrics::Mean>>> output_losses_;  // only of models with several outputs
+  Tensors output_values_;                                                     // of the present step, likewise
+  std::vector<OutputMetric> metrics_;
+  std::map<std::pair<BatchLayout, bool>, Step> steps_;
+  std::optional<Step> predict_, results_;
+  std::vector<std::string> result_names_;
+};
+
+/// Puts `more` behind `into`.
+void append(Tensors& into, std::span<const Tensor> more);
+/// The names for `count` inputs or outputs: the model's, or, where it declares no number of them ("input", "output"), numbered ones.
+std::vector<std::string> names_for(const std::vector<std::string>& names, std::size_t count);
+/// Arrays as a list in the order of `names`. Throws InvalidArgumentError if one is missing.
+Tensors arrays_in_order(const Arrays& arrays, const std::vector<std::string>& names, const std::string& what);
+/// Weights of samples: none, one for all outputs, or one per output (ones where none is given).
+Tensors weights_in_order(const Arrays& weights, const std::vector<std::string>& outputs);
+
+}  // namespace lockstep::nn

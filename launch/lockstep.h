@@ -17,6 +17,7 @@
 #include <lockstep/nn/array_source.h>
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/callback.h>
+#include <lockstep/nn/compile.h>
 #include <lockstep/nn/constraints.h>
 #include <lockstep/nn/fit.h>
 #include <lockstep/nn/functional.h>
@@ -38,9 +39,13 @@
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/metrics_counts.h>
 #include <lockstep/nn/metrics_iou.h>
+#include <lockstep/nn/model.h>
+#include <lockstep/nn/per_output.h>
 #include <lockstep/nn/progress.h>
 #include <lockstep/nn/regularizers.h>
+#include <lockstep/nn/sequential.h>
 #include <lockstep/nn/summary.h>
+#include <lockstep/nn/symbol.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>

@@ -17,6 +17,7 @@
 #include <lockstep/nn/array_source.h>
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/callback.h>
+#include <lockstep/nn/callbacks.h>
 #include <lockstep/nn/compile.h>
 #include <lockstep/nn/constraints.h>
 #include <lockstep/nn/fit.h>

@@ -217,4 +217,27 @@ void TerminateOnNaN::on_train_batch_end(std::int64_t batch, const BatchLogs& log
   model().stop_training();
 }
 
+// ---- SwapEMAWeights
+
+void SwapEMAWeights::swap(bool averages) {
+  if (averages_in_model_ == averages) return;
+  model().optimizer().swap_averages();
+  averages_in_model_ = averages;
 }
+
+void SwapEMAWeights::on_epoch_begin(std::int64_t) {
+  if (options_.swap_on_epoch) swap(false);
+}
+
+void SwapEMAWeights::on_epoch_end(std::int64_t epoch, Logs&) {
+  if (!options_.swap_on_epoch) return;
+  swap(true);
+  // At its end fit gives the weights their averages once more: these must not be the weights that were swapped out.
+  if (epoch + 1 == params().epochs || model().stopping()) {
+    swap(false);
+    model().optimizer().finalize_variable_values(model().optimizer().trainable_variables());
+    averages_in_model_ = true;
+  }
+}
+
+}  // namespace lockstep::nn

@@ -156,6 +156,32 @@ class TerminateOnNaN : public Callback {
   std::optional<std::pair<std::int64_t, std::int64_t>> stopped_at_;
 };
 
+/// Evaluates with the averages of the weights that the optimizer keeps (use_ema): they are the model's weights while evaluate, predict and
+/// validation run.
+class SwapEMAWeights : public Callback {
+ public:
+  struct Options {
+    /// From the end of each epoch to the start of the next one as well, for callbacks that save the weights. Belongs behind callbacks that end the training.
+    bool swap_on_epoch = false;
+  };
+  SwapEMAWeights() = default;
+  explicit SwapEMAWeights(Options options) : options_(options) {}
+
+  /// All throw FailedPreconditionError if the optimizer keeps no averages.
+  void on_epoch_begin(std::int64_t epoch) override;
+  void on_epoch_end(std::int64_t epoch, Logs& logs) override;
+  void on_test_begin() override { swap(true); }
+  void on_test_end(const Logs&) override { swap(false); }
+  void on_predict_begin() override { swap(true); }
+  void on_predict_end() override { swap(false); }
+
+ private:
+  void swap(bool averages);
+
+  Options options_;
+  bool averages_in_model_ = false;
+};
+
 /// Functions in place of a class.
 class LambdaCallback : public Callback {
  public:

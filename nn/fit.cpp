@@ -84,8 +84,8 @@ class Steps {
     if (steps_ && done_ == *steps_) return false;
     bool found = source_.next(batch);
     if (!found && (steps_ || done_ == 0)) {
-      // An epoch in steps goes on into the next pass; and a source may still stand at the end of the last one.
-      found = steps_ && source_.next(batch);
+      // An epoch in steps goes on into the next pass; and a source may still stand at the end of its last one.
+      found = source_.next(batch);
       if (!found) throw InvalidArgumentError("the data set is empty", "fit");
     }
     if (found) ++done_;
@@ -193,7 +193,6 @@ Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_
   std::vector<CallbackRef> callbacks = options.callbacks;
   if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
   const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), inputs ? options.batch_size : 0, options.verbose});
-  if (!model.trainer_) model.compile({});  // a model that was never compiled predicts all the same
   listeners.tell(&Callback::on_predict_begin);
   Steps steps(data, options.steps);
   std::vector<Tensors> parts;
@@ -202,7 +201,7 @@ Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_predict_batch_begin, number);
     const std::size_t count = inputs ? *inputs : std::min(batch.size(), model.input_names().size());
-    const Tensors outputs = model.trainer_->predict(model, std::span<const Tensor>(batch).first(count));
+    const Tensors outputs = model.predictor().predict(model, std::span<const Tensor>(batch).first(count));
     parts.resize(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
     listeners.tell(&Callback::on_predict_batch_end, number);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/autodiff/trace.h>
+#include <lockstep/nn/metrics.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
@@ -314,6 +315,28 @@ void Layer::collect_losses(std::vector<Tensor>& into) const {
   into.insert(into.end(), call_losses_.begin(), call_losses_.end());
   for (const Child& child : children_) child.layer->collect_losses(into);
 }
+void Layer::add_metric(const Tensor& value, const std::string& name) {
+  std::shared_ptr<metrics::Mean> mean;
+  for (const auto& metric : metrics_)
+    if (metric->name() == name) mean = std::dynamic_pointer_cast<metrics::Mean>(metric);
+  if (!mean) {
+    const InitScope scope;
+    mean = track_metric(metrics::Mean({.name = name, .dtype = value.dtype() == float64 ? float64 : float32}));
+  }
+  mean->update_state(value.dtype() == mean->dtype() ? value : cast(value, mean->dtype()));
+}
+
+void Layer::collect_metrics(std::vector<std::shared_ptr<Metric>>& into) const {
+  for (const auto& metric : metrics_)
+    if (std::find(into.begin(), into.end(), metric) == into.end()) into.push_back(metric);
+  for (const Child& child : children_) child.layer->collect_metrics(into);
+}
+std::vector<std::shared_ptr<Metric>> Layer::tracked_metrics() const {
+  std::vector<std::shared_ptr<Metric>> result;
+  collect_metrics(result);
+  return result;
+}
+
 std::vector<Tensor> Layer::losses() const {
   std::vector<Tensor> result;
   collect_losses(result);

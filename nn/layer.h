@@ -111,6 +111,7 @@ class Weight {
 };
 
 class Layer;
+class Metric;
 
 /// While it lives, ops of this thread compute at once and unseen, even inside a trace or under a tape: variables are made in it.
 class InitScope {
@@ -206,6 +207,8 @@ class Layer : public Component {
   std::vector<Tensor> losses() const;
   /// Forgets what add_loss gave.
   void clear_losses();
+  /// What track_metric and add_metric made, here and in the sublayers; a model shows them and resets them at the start of an epoch.
+  std::vector<std::shared_ptr<Metric>> tracked_metrics() const;
 
   /// A sublayer and its name here.
   struct Child {
@@ -233,6 +236,18 @@ class Layer : public Component {
   Variable add_state(const std::string& name, const Tensor& initial);
   /// A scalar that joins the model's loss in this call.
   void add_loss(const Tensor& loss) { call_losses_.push_back(loss); }
+  /// In call(): the mean of `value` over the calls is a metric of the model, called `name`.
+  void add_metric(const Tensor& value, const std::string& name);
+  /// A metric that the layer updates itself, in call().
+  template <std::derived_from<Metric> T>
+  std::shared_ptr<T> track_metric(std::shared_ptr<T> metric) {
+    metrics_.push_back(metric);
+    return metric;
+  }
+  template <std::derived_from<Metric> T>
+  std::shared_ptr<T> track_metric(T metric) {
+    return track_metric(std::make_shared<T>(std::move(metric)));
+  }
   /// Added to the loss for each output, over the batch size.
   void set_activity_regularizer(Ref<Regularizer> regularizer) { activity_regularizer_ = std::move(regularizer); }
 
@@ -271,6 +286,7 @@ class Layer : public Component {
   void collect(std::vector<Weight>& into, bool trainable_only) const;
   void collect_states(std::vector<Variable>& into) const;
   void collect_losses(std::vector<Tensor>& into) const;
+  void collect_metrics(std::vector<std::shared_ptr<Metric>>& into) const;
 
   std::string name_;
   std::string segment_;  // name in the parent
@@ -286,6 +302,7 @@ class Layer : public Component {
   std::vector<Variable> states_;
   std::vector<Child> children_;
   std::vector<Tensor> call_losses_;
+  std::vector<std::shared_ptr<Metric>> metrics_;
 };
 
 }  // namespace lockstep::nn

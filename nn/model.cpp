@@ -149,11 +149,16 @@ Trainer& Model::trainer() const {
   if (!trainer_) throw FailedPreconditionError("the model is not compiled", class_name(), "call compile({.optimizer = ..., .loss = ...}) first");
   return *trainer_;
 }
+Trainer& Model::predictor() {
+  if (trainer_) return *trainer_;
+  if (!predictor_) predictor_ = std::make_unique<Trainer>(CompileOptions{});
+  return *predictor_;
+}
 optim::Optimizer& Model::optimizer() const { return *trainer().options().optimizer; }
 const CompileOptions& Model::compile_options() const { return trainer().options(); }
 
 std::vector<std::shared_ptr<Metric>> Model::metrics() const {
-  if (!trainer_) return own_metrics_;
+  if (!trainer_) return tracked_metrics();
   std::vector<std::shared_ptr<Metric>> result;
   for (const auto& [name, metric] : trainer_->shown_metrics(*this)) result.push_back(metric);
   return result;
@@ -204,8 +209,7 @@ void Model::update_metrics(const Batch& batch, std::span<const Tensor> y_pred, c
 
 Tensors Model::predict_on_batch(const Arrays& x) {
   const Tensors inputs = arrays_in_order(x, input_names(), "x");
-  if (!trainer_) return (*this)(std::span<const Tensor>(inputs), {.training = false});
-  return trainer_->predict(*this, inputs);
+  return predictor().predict(*this, inputs);
 }
 
 Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight, const std::map<std::int64_t, double>& class_weight) {

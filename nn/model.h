@@ -115,16 +115,6 @@ class Model : public Layer {
  protected:
   /// Calls the model's metrics: to be used by a train_step of one's own, after the update.
   void update_metrics(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss);
-  /// A metric that the model updates itself, in call() or in a step: shown, and reset at the start of each epoch.
-  template <std::derived_from<Metric> T>
-  std::shared_ptr<T> track_metric(std::shared_ptr<T> metric) {
-    own_metrics_.push_back(metric);
-    return metric;
-  }
-  template <std::derived_from<Metric> T>
-  std::shared_ptr<T> track_metric(T metric) {
-    return track_metric(std::make_shared<T>(std::move(metric)));
-  }
   /// The masks of the outputs, for models that pass masks on.
   void set_output_masks(Tensors masks) { output_masks_ = std::move(masks); }
   const Tensors& output_masks() const { return output_masks_; }
@@ -137,10 +127,11 @@ class Model : public Layer {
   friend class Trainer;
   friend class Loops;
   Trainer& trainer() const;
+  Trainer& predictor();
   Tensor only_output(Tensors outputs) const;
 
   std::unique_ptr<Trainer> trainer_;
-  std::vector<std::shared_ptr<Metric>> own_metrics_;
+  std::unique_ptr<Trainer> predictor_;  // of a model that was never compiled
   Tensors output_masks_;
   bool stop_training_ = false;
 };

@@ -82,8 +82,7 @@ std::vector<Column> layout(int width, const SummaryOptions& options) {
   const int count = int(columns.size());
   int excess = used + 2 * count + (count + 1) - width;
   for (int i = 0; i < count; ++i) {
-    // Halves go to the even number.
-    const int share = int(std::nearbyint(double(excess) / (count - i)));
+    const int share = int(std::lround(double(excess) / (count - i)));
     columns[std::size_t(i)].width -= share;
     excess -= share;
   }

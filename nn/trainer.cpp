@@ -109,10 +109,11 @@ void Trainer::make_metrics(Model& model, const Batch& batch, std::span<const Ten
 }
 
 void Trainer::set_class_weight(const std::map<std::int64_t, double>& weights) {
-  if (weights.empty()) return;
+  if (weights.empty() || weights == class_weight_) return;
   if (weights.begin()->first < 0) throw InvalidArgumentError("class_weight names the class " + std::to_string(weights.begin()->first), "fit", "classes count from 0");
   std::vector<double> table(std::size_t(weights.rbegin()->first) + 2, 1.0);
   for (const auto& [index, weight] : weights) table[std::size_t(index)] = weight;
+  class_weight_ = weights;
   class_weights_ = constant(table);
   std::erase_if(steps_, [](const auto& entry) { return entry.first.first.class_weights; });  // these hold the old ones
 }
@@ -248,13 +249,14 @@ std::vector<std::pair<std::string, std::shared_ptr<Metric>>> Trainer::shown_metr
   if (total_) result.emplace_back("loss", total_);
   for (const auto& each : output_losses_) result.push_back(each);
   for (const OutputMetric& each : metrics_) result.emplace_back(each.name, each.metric);
-  for (const auto& metric : model.own_metrics_) result.emplace_back(metric->name(), metric);
+  for (const auto& metric : model.tracked_metrics()) result.emplace_back(metric->name(), metric);
   return result;
 }
 
 Logs Trainer::logs(Model& model) {
   const auto all = shown_metrics(model);
-  if (!results_) {
+  if (!results_ || results_of_ != all.size()) {
+    results_of_ = all.size();
     result_names_.clear();
     const auto gathered = [all](std::vector<std::string>* names) {
       Tensors parts;

@@ -70,6 +70,7 @@ class Trainer {
   bool prepared_ = false;
   bool optimizer_ready_ = false;
   bool check_numerics_ = false;
+  std::map<std::int64_t, double> class_weight_;
   Tensor class_weights_;  // by class, one more than there are: the last is that of all others
   std::vector<Ref<Loss>> losses_;
   std::vector<double> loss_weights_;
@@ -80,6 +81,7 @@ class Trainer {
   std::map<std::pair<BatchLayout, bool>, Step> steps_;
   std::optional<Step> predict_, results_;
   std::vector<std::string> result_names_;
+  std::size_t results_of_ = 0;  // how many metrics there were
 };
 
 /// Puts `more` behind `into`.

@@ -191,6 +191,15 @@ void Optimizer::finalize_variable_values(std::span<const Variable> variables) {
   for (const Variable& variable : variables) variable.assign(slot(variable, "average").value());
 }
 
+void Optimizer::swap_averages() {
+  if (!common_.use_ema) throw FailedPreconditionError("it keeps no averages of the variables", class_name(), "construct it with use_ema = true");
+  for (const Variable& variable : trainable_) {
+    const Tensor value = variable.value();
+    variable.assign(slot(variable, "average").value());
+    slot(variable, "average").assign(value);
+  }
+}
+
 // ---- a step
 
 void Optimizer::apply_gradients(std::span<const std::pair<Gradient, Variable>> gradients_and_variables) {

@@ -128,6 +128,10 @@ class Optimizer : public Component {
   virtual void set_loss_scale_factor(std::optional<double> factor) { common_.loss_scale_factor = factor; }
   /// With use_ema, gives the variables their averages.
   virtual void finalize_variable_values(std::span<const Variable> variables);
+  /// Does it keep averages (use_ema)?
+  virtual bool has_averages() const { return common_.use_ema; }
+  /// Exchanges the values of all variables with their averages. Throws FailedPreconditionError if it keeps none.
+  virtual void swap_averages();
 
   void fields(Fields& f) override;
   void configured() override;

@@ -205,6 +205,16 @@ void MultiOptimizer::finalize_variable_values(std::span<const Variable> variable
     if (const auto found = optimizer_of_.find(variable.key()); found != optimizer_of_.end()) optimizers_[found->second]->finalize_variable_values({&variable, 1});
 }
 
+bool MultiOptimizer::has_averages() const {
+  return std::any_of(optimizers_.begin(), optimizers_.end(), [](const Ref<Optimizer>& inner) { return inner->has_averages(); });
+}
+
+void MultiOptimizer::swap_averages() {
+  if (!has_averages()) throw FailedPreconditionError("none of the optimizers keeps averages of the variables", class_name(), "construct one with use_ema = true");
+  for (const Ref<Optimizer>& inner : optimizers_)
+    if (inner->has_averages()) inner->swap_averages();
+}
+
 void MultiOptimizer::run(std::span<const Gradient> gradients, std::span<const Variable> variables) {
   std::vector<std::vector<Gradient>> parts(optimizers_.size());
   std::vector<std::vector<Variable>> targets(optimizers_.size());

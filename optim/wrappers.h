@@ -30,6 +30,8 @@ class LossScaleOptimizer : public Optimizer {
   void constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint) override { inner_->constrain(variable, std::move(constraint)); }
   Tensor scale_loss(const Tensor& loss) override;
   void finalize_variable_values(std::span<const Variable> variables) override { inner_->finalize_variable_values(variables); }
+  bool has_averages() const override { return inner_->has_averages(); }
+  void swap_averages() override { inner_->swap_averages(); }
   void fields(Fields& f) override;
   void configured() override;
 
@@ -94,6 +96,9 @@ class MultiOptimizer : public Optimizer {
   void constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint) override;
   void set_loss_scale_factor(std::optional<double> factor) override;
   void finalize_variable_values(std::span<const Variable> variables) override;
+  /// Of any of the optimizers; the others' variables stay as they are.
+  bool has_averages() const override;
+  void swap_averages() override;
   void fields(Fields& f) override;
   void configured() override;
 

@@ -110,7 +110,7 @@ TEST(EarlyStopping, StopsWhereKerasStops) {
       {{.patience = 2}, 4, 0.85, 2, 4},
       {{.patience = 3}, 9, 0.8, 6, 9},
       {{.patience = 3, .restore_best_weights = true}, 9, 0.8, 6, 6},
-      {{.min_delta = 0.01, .patience = 2}, 4, 0.85, 2, 4},
+      {{.min_delta = 0.06, .patience = 3}, 4, 0.9, 1, 4},
       {{.patience = 4, .baseline = 0.75}, 3, 0.85, 2, 3},
       {{.patience = 4, .baseline = 0.75, .restore_best_weights = true}, 3, 0.85, 2, 2},
       {{.patience = 2, .restore_best_weights = true, .start_from_epoch = 4}, 8, 0.8, 6, 6},
@@ -222,7 +222,7 @@ TEST(ReduceLROnPlateau, ReducesWhenKerasDoes) {
       {{.factor = 0.5, .patience = 2}, {0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125, 0.0625, 0.0625}, 0.03125},
       {{.factor = 0.5, .patience = 1, .cooldown = 2}, {0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125, 0.0625, 0.0625, 0.03125, 0.03125, 0.015625}, 0.015625},
       {{.factor = 0.5, .patience = 1, .min_lr = 0.2}, {0.5, 0.5, 0.5, 0.5, 0.25, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2}, 0.2},
-      {{.factor = 0.5, .patience = 2, .min_delta = 0.02}, {0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125, 0.0625, 0.0625}, 0.03125},
+      {{.factor = 0.5, .patience = 3, .min_delta = 0.06}, {0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125, 0.0625}, 0.0625},
       {{.factor = 0.5, .patience = 0, .mode = "max"}, {0.5, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625, 0.001953125, 0.0009765625, 0.00048828125, 0.000244140625, 0.0001220703125, 0.00006103515625}, 0.000030517578125},
   };
   for (const Plateau& plateau : plateaus) {
@@ -314,6 +314,43 @@ TEST(TerminateOnNaN, ThrowsIfAsked) {
   callback.on_epoch_begin(3);
   callback.on_train_batch_end(0, BatchLogs(1, [] { return Logs(); }));
   EXPECT_IN("epoch 3, batch 7", refusal([&] { callback.on_train_batch_end(7, BatchLogs(-kInfinity, [] { return Logs(); })); }));
+}
+
+// ---- SwapEMAWeights
+
+/// A step is w += (1 - w) / 2 for x = y = 1: values 0.5, 0.75, 0.875; averages 0.5 (the first value), 0.625, 0.75.
+optim::SGD averaging() { return optim::SGD({.learning_rate = 0.25, .use_ema = true, .ema_momentum = 0.5}); }
+
+TEST(SwapEMAWeights, EvaluatesWithTheAverages) {
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  for (const bool scaled : {false, true}) {
+    Line line = scaled ? Line(optim::LossScaleOptimizer({.inner_optimizer = averaging()})) : Line(averaging());
+    line.set_weight(0);
+    std::vector<double> seen;
+    const auto look = LambdaCallback({.on_epoch_end = [&](std::int64_t, Logs&) { seen.push_back(line.weight()); },
+                                      .on_test_batch_end = [&](std::int64_t, const BatchLogs&) { seen.push_back(line.weight()); }});
+    line.model.fit(x, y, {.epochs = 2, .verbose = 0, .callbacks = {SwapEMAWeights(), look}, .validation_data = {x, y}});
+    EXPECT_EQ(seen, (std::vector<double>{0.5, 0.5, 0.625, 0.75}));
+    EXPECT_EQ(line.weight(), 0.625);
+  }
+}
+
+TEST(SwapEMAWeights, LeavesTheAveragesInTheModelBetweenEpochs) {
+  Line line(averaging());
+  line.set_weight(0);
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  std::vector<double> seen;
+  const auto look = LambdaCallback({.on_epoch_end = [&](std::int64_t, Logs&) { seen.push_back(line.weight()); },
+                                    .on_train_batch_begin = [&](std::int64_t) { seen.push_back(line.weight()); }});
+  line.model.fit(x, y, {.epochs = 3, .verbose = 0, .callbacks = {SwapEMAWeights({.swap_on_epoch = true}), look}});
+  EXPECT_EQ(seen, (std::vector<double>{0, 0.5, 0.5, 0.625, 0.75, 0.75}));
+  EXPECT_EQ(line.weight(), 0.75);
+}
+
+TEST(SwapEMAWeights, RefusesAnOptimizerWithoutAverages) {
+  Line line;
+  const Tensor x = constant({{1.f}}), y = constant({{1.f}});
+  EXPECT_IN("use_ema = true", refusal<FailedPreconditionError>([&] { line.model.evaluate(x, y, {.verbose = 0, .callbacks = {SwapEMAWeights()}}); }));
 }
 
 // ---- LambdaCallback, and the hooks of a run

@@ -206,6 +206,7 @@ TEST(Model, TrainsOnOneBatchAndRemembersMetricsUntilTheyAreReset) {
 TEST(Model, PredictsWithoutHavingBeenCompiled) {
   Sequential model({Dense(2)});
   EXPECT_EQ(model.predict(inputs(5), {.batch_size = 2, .verbose = 0}).shape(), Shape({5, 2}));
+  EXPECT_FALSE(model.compiled());
 }
 
 TEST(Model, TrainsAfterItWasMoved) {
@@ -236,6 +237,24 @@ TEST(Model, MakesAStepOfItsOwn) {
   const Tensor x = inputs(8);
   model.fit(x, targets(x), {.batch_size = 8, .verbose = 0, .callbacks = {Look(own)}});
   EXPECT_NEAR(own, 2, 1e-6);
+}
+
+TEST(Fit, ShowsTheMetricsAndLossesThatALayerAdds) {
+  class Penalized : public Layer {
+   protected:
+    Tensor call(const Tensor& x) override {
+      const Tensor size = reduce_mean(square(x));
+      add_loss(size);
+      add_metric(size, "size");
+      return x;
+    }
+  };
+  Sequential model({InputLayer({3}), Penalized(), Dense({.units = 1, .kernel_initializer = "zeros"})});
+  model.compile({.optimizer = optim::SGD({.learning_rate = 0}), .loss = "mse"});
+  const Tensor x = ones({8, 3}) * 2.f;
+  const History history = model.fit(x, zeros({8, 1}), {.batch_size = 4, .epochs = 2, .verbose = 0});
+  EXPECT_EQ(history.history.at("size"), (std::vector<double>{4, 4}));
+  EXPECT_EQ(history.history.at("loss"), (std::vector<double>{4, 4}));
 }
 
 // ---- what is refused

@@ -293,9 +293,9 @@ std::vector<std::string> element_texts(std::span<const T> data, const std::vecto
 }
 
 /// Lays the texts out in brackets.
-class Layout {
+class PrintLayout {
  public:
-  Layout(const Shape& shape, const PrintOptions& options) : shape_(shape), options_(options), summarized_(shape.numel() > options.threshold) {
+  PrintLayout(const Shape& shape, const PrintOptions& options) : shape_(shape), options_(options), summarized_(shape.numel() > options.threshold) {
     collect(0, 0);
   }
   const std::vector<std::int64_t>& shown() const { return shown_; }
@@ -383,7 +383,7 @@ std::string array_to_string(const Tensor& tensor, const PrintOptions& options) {
   if (!tensor.is_symbolic() && tensor.numel() == 0) return "[]";
   return visit_dtype(tensor.dtype(), [&]<class T>(TypeTag<T>) {
     const std::span<const T> data = tensor.data<T>();
-    Layout layout(tensor.shape(), options);
+    PrintLayout layout(tensor.shape(), options);
     return layout.text(element_texts<T>(data, layout.shown(), tensor.ndim() == 0, tensor.dtype(), options));
   });
 }

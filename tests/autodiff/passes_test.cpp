@@ -244,8 +244,11 @@ TEST(FusePointwise, ComputesCheapValuesAgainInsteadOfWritingThem) {
     return {centered * rsqrt(reduce_mean(square(centered), 0) + 1.0f)};
   });
   const Graph after = fuse_pointwise(before);
-  for (const Node& node : after.nodes)
-    if (node.op == &fused_op()) EXPECT_EQ(node.outputs.size(), 1u);
+  for (const Node& node : after.nodes) {
+    if (node.op == &fused_op()) {
+      EXPECT_EQ(node.outputs.size(), 1u);
+    }
+  }
   const Tensor x = ramp({64, 128});
   expect_same_results(before, after, {&x, 1});
 }

@@ -34,6 +34,10 @@ void for_each_case(const std::filesystem::path& file, const std::function<void(c
 /// The attributes of a case in the form that the row declares.
 lockstep::AttrList attributes(const lockstep::OpDef& op, const Json& attrs);
 
+/// The tolerances of a case.
+inline double rtol(const Case& c) { return c.spec.at("rtol"); }
+inline double atol(const Case& c) { return c.spec.at("atol"); }
+
 /// A failed expectation.
 struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;

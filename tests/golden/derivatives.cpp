@@ -41,8 +41,6 @@ void watch_all(GradientTape& tape, Inputs_ inputs) {
 
 Tensor or_zeros(const Tensor& gradient, const Tensor& like) { return gradient.defined() ? gradient : zeros_like(like); }
 
-double rtol(const Case& c) { return c.spec.at("rtol"); }
-double atol(const Case& c) { return c.spec.at("atol"); }
 
 /// `prefix`0, `prefix`1, ... of the case against gradients by the inputs. One that is absent must not exist, or be zero.
 void compare_gradients(const Case& c, const Tensors& gradients, const std::string& prefix, const std::string& how, std::size_t first = 0) {

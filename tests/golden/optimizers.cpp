@@ -12,8 +12,6 @@ using namespace lockstep::optim;
 
 namespace {
 
-double rtol(const Case& c) { return c.spec.at("rtol"); }
-double atol(const Case& c) { return c.spec.at("atol"); }
 
 Tensor row(const Case& c, const std::string& name, std::int64_t i) { return c.at(name)[i]; }
 

@@ -81,8 +81,6 @@ LOCKSTEP_REGISTER(MyL1Regularizer, "Custom");
 
 // ---- building what a case describes
 
-double rtol(const Case& c) { return c.spec.at("rtol"); }
-double atol(const Case& c) { return c.spec.at("atol"); }
 DType dtype_of(const Case& c) { return dtype_from_name(c.spec.at("dtype").get<std::string>()); }
 
 std::string indexed(const std::string& name, std::size_t i) { return name + (i < 10 ? "0" : "") + std::to_string(i); }

@@ -29,16 +29,18 @@ void add_bench(CLI::App& app) {
   static std::string workload;
   static int threads = 1;
   static bool profile = false;
+  static bool fit = false;
   bench->add_option("suite", suite, "eager, ops, graph, pipeline or steps")->required()->check(CLI::IsMember({"eager", "ops", "graph", "pipeline", "steps"}));
   bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
-  bench->add_option("--workload", workload, "steps: book_mlp, mlp, cnn, resnet20 or gpt");
+  bench->add_option("--workload", workload, "steps: book_mlp, mlp, cnn, resnet20 or gpt; default: all");
   bench->add_option("--threads", threads, "steps: threads of an op")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
+  bench->add_flag("--fit", fit, "steps: Model::fit itself (book_mlp, mlp)");
   bench->callback([] {
     namespace b = lockstep::bench;
-    if (suite == "steps") return b::run_steps({workload, threads, seconds, json, profile});
+    if (suite == "steps") return b::run_steps({workload, threads, seconds, json, profile, fit});
     b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : suite == "graph" ? b::graph_cases() : b::pipeline_cases(), filter, json, seconds);
   });
 }

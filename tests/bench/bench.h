@@ -28,13 +28,14 @@ std::vector<Case> graph_cases();
 std::vector<Case> pipeline_cases();
 
 struct StepOptions {
-  std::string workload;  // of workloads.h
+  std::string workload;  // of workloads.h; empty: each of them in turn
   int threads = 1;
   double seconds = 1;    // of timed steps, and as long for the profile
   bool json = false;
   bool profile = false;  // where the time goes, op by op
+  bool fit = false;      // Model::fit itself, its shuffling, loops and metrics included (book_mlp, mlp)
 };
-/// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. One workload a process.
+/// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. Each workload has a process of its own.
 void run_steps(const StepOptions& options);
 
 }  // namespace lockstep::bench

@@ -2,9 +2,11 @@
 
 #include <dnnl.hpp>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -144,10 +146,59 @@ void print_profile(const Workload& workload, double seconds) {
   std::printf("%10.4f %6.1f%% %6zu  in kernels; %s\n", total, 100.0, executable.step_count(), to_string(executable.plan()).c_str());
 }
 
+/// Milliseconds a step of fit over one epoch, after an epoch that traces. The rows are in another order in each, as by default.
+void run_fit(const StepOptions& options) {
+  const bool book = options.workload == "book_mlp";
+  if (!book && options.workload != "mlp") throw InvalidArgumentError("fit is measured for book_mlp and mlp, not for '" + options.workload + "'", "bench steps");
+  const std::int64_t batch = book ? 32 : 256, steps = book ? 2000 : 60, rows = batch * steps;
+  nn::Sequential model = book ? nn::Sequential({nn::InputLayer({8}), nn::Dense(30, "relu"), nn::Dense(1)}) : nn::Sequential({nn::InputLayer({784}), nn::Dense(512, "relu"), nn::Dense(256, "relu"), nn::Dense(10)});
+  if (book) model.compile({.optimizer = optim::Nadam({.learning_rate = 1e-3}), .loss = nn::losses::Huber()});
+  else model.compile({.optimizer = "adam", .loss = nn::losses::SparseCategoricalCrossentropy({.from_logits = true})});
+  const Tensor x = random::normal({rows, book ? 8 : 784}), y = book ? random::normal({rows, 1}) : random::integers({rows}, 0, 10);
+  const nn::FitOptions fit{.batch_size = batch, .epochs = 1, .verbose = 0, .seed = 1};
+  model.fit(x, y, fit);
+  double best = 1e9;
+  for (const auto start = Clock::now(); best == 1e9 || seconds_since(start) < options.seconds;) {
+    const auto begin = Clock::now();
+    model.fit(x, y, fit);
+    best = std::min(best, 1e3 * seconds_since(begin) / double(steps));
+  }
+  if (options.json) std::printf("%s\n", nlohmann::ordered_json{{"workload", options.workload}, {"threads", options.threads}, {"fit", true}, {"ms", best}, {"steps", steps}, {"peak_MB", peak_megabytes()}}.dump().c_str());
+  else std::printf("%s through fit, %d threads: %.4f ms a step\n", options.workload.c_str(), options.threads, best);
+}
+
+/// Runs each workload in a child, before this process has threads.
+void run_all(StepOptions options) {
+  for (const char* name : {"book_mlp", "mlp", "cnn", "resnet20", "gpt"}) {
+    options.workload = name;
+    const pid_t child = fork();
+    if (child < 0) throw ResourceExhaustedError(std::string("no process could be started: ") + std::strerror(errno), "bench steps");
+    if (child == 0) {
+      int status = 0;
+      try {
+        run_steps(options);
+      } catch (const Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        status = 1;
+      }
+      std::fflush(stdout);
+      _exit(status);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (status != 0) throw InternalError(std::string("the workload ") + name + " failed", "bench steps");
+  }
+}
+
 }  // namespace
 
 void run_steps(const StepOptions& options) {
+  if (options.workload.empty()) return run_all(options);
   set_intra_op_threads(options.threads);
+  if (options.fit) {
+    run_fit(options);
+    return void(std::fflush(stdout));
+  }
   const Workload workload = make_workload(options.workload);
   workload.step();
   const double first = age(), first_megabytes = peak_megabytes();

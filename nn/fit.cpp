@@ -14,24 +14,6 @@
 namespace lockstep::nn {
 namespace {
 
-/// All tensors of a data set in the order of a batch.
-struct Flat {
-  Tensors tensors;
-  BatchLayout layout;
-};
-Flat flatten(const Model& model, const Arrays& x, const Arrays& y, const Arrays& sample_weight, bool class_weights) {
-  Flat flat;
-  flat.tensors = arrays_in_order(x, model.input_names(), "x");
-  if (flat.tensors.empty()) throw InvalidArgumentError("there is no input", "fit");
-  const Tensors targets = arrays_in_order(y, model.output_names(), "y"), weights = weights_in_order(sample_weight, model.output_names());
-  if (class_weights && !weights.empty()) throw InvalidArgumentError("class_weight and sample_weight exclude each other", "fit");
-  if (class_weights && targets.size() != 1) throw InvalidArgumentError("class_weight is for models of one output, there are " + std::to_string(targets.size()) + " targets", "fit");
-  flat.layout = {flat.tensors.size(), targets.size(), weights.size(), class_weights};
-  append(flat.tensors, targets);
-  append(flat.tensors, weights);
-  return flat;
-}
-
 /// How the tensors of a source's batch lie: inputs, targets, then weights, as many as there are.
 BatchLayout layout_of(const Model& model, std::size_t count, bool class_weights) {
   const std::size_t inputs = model.input_names().size(), outputs = model.output_names().size();
@@ -219,7 +201,7 @@ History Model::fit(BatchSource& data, const FitOptions& options) {
   if (!options.sample_weight.empty()) throw InvalidArgumentError("a source of batches brings its own sample weights", "fit");
   const ValidationData& given = options.validation_data;
   if (!given.source && given.given()) {
-    const Flat flat = flatten(*this, given.x, given.y, given.sample_weight, false);
+    const FlatBatch flat = flatten(*this, given.x, given.y, given.sample_weight, false);
     ArraySource validation(flat.tensors, {.batch_size = options.validation_batch_size.value_or(options.batch_size)});
     return Loops::fit(*this, data, {}, &validation, flat.layout, options);
   }
@@ -228,8 +210,8 @@ History Model::fit(BatchSource& data, const FitOptions& options) {
 
 History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) {
   trainer();
-  Flat flat = flatten(*this, x, y, options.sample_weight, !options.class_weight.empty());
-  std::optional<Flat> held_out;
+  FlatBatch flat = flatten(*this, x, y, options.sample_weight, !options.class_weight.empty());
+  std::optional<FlatBatch> held_out;
   if (options.validation_data.given()) {
     const ValidationData& given = options.validation_data;
     if (!given.source) held_out = flatten(*this, given.x, given.y, given.sample_weight, false);
@@ -238,7 +220,7 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
     const std::int64_t rows = flat.tensors[0].shape().dim(0), kept = std::int64_t(std::floor(double(rows) * (1 - options.validation_split)));
     if (kept == 0 || kept == rows) throw InvalidArgumentError("validation_split " + std::to_string(options.validation_split) + " of " + std::to_string(rows) + " rows leaves nothing to " + (kept == 0 ? "train on" : "validate on"), "fit");
     ArraySource(flat.tensors, {});  // are they of one length?
-    held_out = Flat{rows_of(flat.tensors, kept, rows), flat.layout};
+    held_out = FlatBatch{rows_of(flat.tensors, kept, rows), flat.layout};
     held_out->layout.class_weights = false;
     flat.tensors = rows_of(flat.tensors, 0, kept);
   }
@@ -251,7 +233,7 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
 
 Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
   trainer();
-  const Flat flat = flatten(*this, x, y, options.sample_weight, false);
+  const FlatBatch flat = flatten(*this, x, y, options.sample_weight, false);
   ArraySource data(flat.tensors, {.batch_size = options.batch_size});
   return Loops::evaluate_alone(*this, data, flat.layout, options);
 }

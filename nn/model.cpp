@@ -1,9 +1,7 @@
 #include <lockstep/nn/model.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <set>
 
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/autodiff/trace.h>
@@ -213,28 +211,15 @@ Tensors Model::predict_on_batch(const Arrays& x) {
 }
 
 Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight, const std::map<std::int64_t, double>& class_weight) {
-  Tensors tensors = arrays_in_order(x, input_names(), "x");
-  BatchLayout layout{.inputs = tensors.size(), .class_weights = !class_weight.empty()};
-  const Tensors targets = arrays_in_order(y, output_names(), "y");
-  const Tensors weights = weights_in_order(sample_weight, output_names());
-  if (!class_weight.empty() && !weights.empty()) throw InvalidArgumentError("class_weight and sample_weight exclude each other", class_name());
-  layout.targets = targets.size(), layout.weights = weights.size();
-  append(tensors, targets);
-  append(tensors, weights);
+  const FlatBatch batch = flatten(*this, x, y, sample_weight, !class_weight.empty());
   trainer().set_class_weight(class_weight);
-  trainer().train(*this, layout, tensors);
+  trainer().train(*this, batch.layout, batch.tensors);
   return trainer().logs(*this);
 }
 
 Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
-  Tensors tensors = arrays_in_order(x, input_names(), "x");
-  BatchLayout layout{.inputs = tensors.size()};
-  const Tensors targets = arrays_in_order(y, output_names(), "y");
-  const Tensors weights = weights_in_order(sample_weight, output_names());
-  layout.targets = targets.size(), layout.weights = weights.size();
-  append(tensors, targets);
-  append(tensors, weights);
-  trainer().test(*this, layout, tensors);
+  const FlatBatch batch = flatten(*this, x, y, sample_weight, false);
+  trainer().test(*this, batch.layout, batch.tensors);
   return trainer().logs(*this);
 }
 

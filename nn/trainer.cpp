@@ -45,6 +45,19 @@ Tensors weights_in_order(const Arrays& weights, const std::vector<std::string>& 
   return result;
 }
 
+FlatBatch flatten(const Model& model, const Arrays& x, const Arrays& y, const Arrays& sample_weight, bool class_weights) {
+  FlatBatch flat;
+  flat.tensors = arrays_in_order(x, model.input_names(), "x");
+  if (flat.tensors.empty()) throw InvalidArgumentError("there is no input", "fit");
+  const Tensors targets = arrays_in_order(y, model.output_names(), "y"), weights = weights_in_order(sample_weight, model.output_names());
+  if (class_weights && !weights.empty()) throw InvalidArgumentError("class_weight and sample_weight exclude each other", "fit");
+  if (class_weights && targets.size() != 1) throw InvalidArgumentError("class_weight is for models of one output, there are " + std::to_string(targets.size()) + " targets", "fit");
+  flat.layout = {flat.tensors.size(), targets.size(), weights.size(), class_weights};
+  append(flat.tensors, targets);
+  append(flat.tensors, weights);
+  return flat;
+}
+
 // ---- what depends on the first batch
 
 void Trainer::prepare(Model& model, const Batch& batch) {

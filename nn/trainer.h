@@ -93,4 +93,12 @@ Tensors arrays_in_order(const Arrays& arrays, const std::vector<std::string>& na
 /// Weights of samples: none, one for all outputs, or one per output (ones where none is given).
 Tensors weights_in_order(const Arrays& weights, const std::vector<std::string>& outputs);
 
+/// All tensors of a batch, or of a data set, in the order of a step's arguments.
+struct FlatBatch {
+  Tensors tensors;
+  BatchLayout layout;
+};
+/// Throws InvalidArgumentError without input, and for class weights together with weights of samples or with several targets.
+FlatBatch flatten(const Model& model, const Arrays& x, const Arrays& y, const Arrays& sample_weight, bool class_weights);
+
 }  // namespace lockstep::nn

@@ -86,7 +86,6 @@ TEST(Fit, CountsEpochsFromTheInitialOne) {
 TEST(Fit, ReadsOnWhereStepsEndAnEpoch) {
   Sequential model = regressor();
   const Tensor x = inputs(10), y = targets(x);
-  std::vector<double> losses;
   struct Count : Callback {
     std::vector<std::int64_t> batches;
     void on_train_batch_end(std::int64_t batch, const BatchLogs&) override { batches.push_back(batch); }

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
+#include <mutex>
 #include <thread>
 
 #include <lockstep/dist/mpi/mpi_communicator.h>
@@ -145,5 +147,10 @@ int rank() { return World::instance().rank(); }
 int world_size() { return World::instance().size(); }
 bool is_chief() { return World::instance().is_chief(); }
 Communicator& communicator() { return World::instance().communicator(); }
+
+std::ostream& out() {
+  static auto* nowhere = new std::ostream(nullptr);
+  return is_chief() ? std::cout : *nowhere;
+}
 
 }  // namespace lockstep::dist

@@ -2,6 +2,7 @@
 // World: the job that this process is a rank of. It is found out once, from the environment: started by mpirun, or by srun with PMIx, the
 // process is one of many; otherwise it is alone, and MPI is not even initialized.
 
+#include <iosfwd>
 #include <memory>
 #include <string>
 
@@ -38,6 +39,8 @@ int rank();
 int world_size();
 bool is_chief();
 Communicator& communicator();
+/// std::cout on rank 0, and a stream that forgets what it is told on the others.
+std::ostream& out();
 
 /// How a process was started, from its environment.
 enum class Launch { alone, mpi, slurm_without_pmix };

@@ -218,7 +218,7 @@ std::vector<OpDef> collective_rows() {
   add({.name = "all_to_all", .doc = "part k of the first axis goes to rank k", .attrs = {group_attr(), label_attr()},
        .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), group_of_call(context).size()); },
        .gradient = [](const GradContext& context) { return Gradients{all_to_all(context.upstream(), options_of(context))}; }, .cpu = exchange_kernel<Collective::all_to_all>});
-  add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true});
+  add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true, .early = true});
   add({.name = "all_reduce_wait", .doc = "what all_reduce_start began, when it is done", .max_inputs = -1, .attrs = {group_attr(), label_attr()}, .infer = same_specs, .gradient = wait_gradient, .cpu = wait_kernel, .over_inputs = true});
   return rows;
 }

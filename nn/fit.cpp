@@ -175,7 +175,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
       loss = agreed.loss;
       if (agreed.stop) model.stop_training();
       history.interrupted = history.interrupted || agreed.interrupted;
-      if (!std::isfinite(loss) && !warned) {
+      if (!std::isfinite(loss) && !warned && replicas.is_chief()) {
         warned = true;
         warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
       }

@@ -57,7 +57,7 @@ Tensor reduced(const Tensor& values, const Tensor& weights, const std::string& r
   if (reduction == "none" || (nothing_to_do && !no_rows)) return values;
   if (reduction == "mean_with_sample_weight" && weights.defined()) return divide_no_nan(reduce_sum(values), over_replicas(reduce_sum(weights)));
   if (reduction == "sum") return no_rows || share() == 1 ? reduce_sum(values) : reduce_sum(values) * (1 / share());
-  if (no_rows) return zeros({}, values.dtype());
+  if (no_rows) return reduce_sum(values);  // 0, from which gradients go back as they do on the other ranks
   return values.shape().known() && values.numel() == 0 ? reduce_sum(values) : reduce_mean(values);  // no values: 0, not NaN
 }
 

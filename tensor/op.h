@@ -318,6 +318,8 @@ struct OpDef {
   std::string_view no_cuda = {};
   /// Output i may lie over input i, if nobody needs that any more.
   bool over_inputs = false;
+  /// Begins something that takes time while others compute: inside a graph it runs as soon as its operands exist.
+  bool early = false;
 };
 
 /// All rows, in the order of the families. Built once, on first use.

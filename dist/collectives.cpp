@@ -253,6 +253,52 @@ Communicator& Group::communicator() const {
   return *groups().split[std::size_t(id_) - 1];
 }
 
+namespace {
+
+/// The tree's reduction of the members' buffers, in every member's output.
+void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::int64_t count, std::span<const void* const> sources, std::span<void* const> targets, int members, const std::string& label) {
+  const int own = int(sources.size()), ranks = communicator.size();
+  const auto bytes = std::size_t(count) * itemsize(dtype);
+  const ReduceOp inner = op == ReduceOp::mean ? ReduceOp::sum : op;
+  void* const result = targets[0];
+  if (ranks == 1 || (own & (own - 1)) == 0) {
+    // This process's members are a subtree of the tree over all: the ranks' results are its leaves.
+    reduce_sources(inner, dtype, sources, result, count, members);
+    if (ranks > 1) communicator.all_reduce(result, count, dtype, inner, label);
+  } else {
+    std::vector<std::byte> mine(bytes * std::size_t(own)), all(bytes * std::size_t(members));
+    for (std::size_t m = 0; m < sources.size(); ++m) std::memcpy(mine.data() + m * bytes, sources[m], bytes);
+    communicator.all_gather(mine.data(), all.data(), count * own, dtype, label);
+    std::vector<const void*> leaves;
+    for (int m = 0; m < members; ++m) leaves.push_back(all.data() + std::size_t(m) * bytes);
+    reduce_sources(inner, dtype, leaves, result, count, members);
+  }
+  if (op == ReduceOp::mean) {
+    const void* sum[] = {result};
+    reduce_sources(ReduceOp::mean, dtype, sum, result, count, members);
+  }
+  for (std::size_t m = 1; m < targets.size(); ++m) std::memcpy(targets[m], result, bytes);
+}
+
+}  // namespace
+
+void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
+  const OpCall call(op, attrs);
+  if (op.name == "all_reduce_wait") {  // reduced when it was started
+    for (std::size_t m = 0; m < inputs.size(); ++m)
+      for (std::size_t i = 0; i < specs.size(); ++i)
+        if (inputs[m][i] != outputs[m][i]) std::memcpy(outputs[m][i], inputs[m][i], std::size_t(bytes_of(specs[i])));
+    return;
+  }
+  if (op.name != "all_reduce" && op.name != "all_reduce_start") throw UnimplementedError("members of one process cannot make this call together", op.name, "train with as many shards as ranks");
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    std::vector<const void*> sources;
+    std::vector<void*> targets;
+    for (std::size_t m = 0; m < inputs.size(); ++m) sources.push_back(inputs[m][i]), targets.push_back(outputs[m][i]);
+    reduce_members(group_of_call(call).communicator(), op_of(call), specs[i].dtype, specs[i].shape.numel(), sources, targets, members, call.text("label"));
+  }
+}
+
 void register_collectives() {
   static const bool done = (extend_op_table(collective_rows()), true);
   static_cast<void>(done);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include <lockstep/dist/communicator.h>
-#include <lockstep/tensor/tensor.h>
+#include <lockstep/tensor/op.h>
 
 namespace lockstep::dist {
 
@@ -51,6 +51,11 @@ Tensor all_to_all(const Tensor& x, const CollectiveOptions& options = {});
 Tensors all_reduce_start(std::span<const Tensor> tensors, ReduceOp op = ReduceOp::sum, const CollectiveOptions& options = {});
 /// The reduced tensors.
 Tensors all_reduce_wait(std::span<const Tensor> started, const CollectiveOptions& options = {});
+
+/// One all_reduce, all_reduce_start or all_reduce_wait for the `inputs.size()` members of this process, of `members` in all ranks together: in place
+/// of the row's kernel, the same reduction in the order of a tree over all members, whoever holds them. `inputs[m]` and `outputs[m]` are member m's
+/// operands. Throws UnimplementedError for another collective.
+void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members);
 
 /// Puts the family into the op table, if it is not there; the functions above do so themselves.
 void register_collectives();

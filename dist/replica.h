@@ -20,6 +20,8 @@ struct Replica {
   std::int64_t rows = 0;         // of this replica's part
   std::int64_t first_row = 0;    // where it begins within the global batch
   std::int64_t global_rows = 0;  // of the global batch
+  /// Do several replicas run in one process, in lockstep (autodiff/members.h)? Collectives then may not stand inside branches.
+  bool joint = false;
   /// Overrides what layers with batch statistics are set to.
   std::optional<bool> synchronized_statistics = {};
 

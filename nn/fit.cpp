@@ -135,7 +135,9 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   if (options.epochs < options.initial_epoch) throw InvalidArgumentError("epochs is the number of the last epoch: " + std::to_string(options.epochs) + " is before initial_epoch " + std::to_string(options.initial_epoch), "fit");
   if (options.validation_freq < 1) throw InvalidArgumentError("validation_freq must be at least 1, got " + std::to_string(options.validation_freq), "fit");
   trainer.set_class_weight(options.class_weight);
-  const Replicas replicas;
+  const Replicas replicas(options.shards);
+  if (replicas.sharded() && (options.own_data || options.check_numerics || model.compile_options().run_eagerly))
+    throw InvalidArgumentError("shards need data that all ranks have, and traced steps", "fit", "leave out own_data, check_numerics and run_eagerly");
   const int verbose = replicas.is_chief() ? options.verbose : 0;
   const RunParams params{options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, verbose};
   std::vector<CallbackRef> callbacks = options.callbacks;
@@ -166,12 +168,13 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
       listeners.tell(&Callback::on_train_batch_begin, number);
       double loss = 0;
       try {
-        loss = trainer.train(model, layout ? *layout : layout_of(model, batch.tensors.size(), !options.class_weight.empty()), batch.tensors, batch.replica);
+        const BatchLayout lies = layout ? *layout : layout_of(model, batch.tensors.size(), !options.class_weight.empty());
+        loss = replicas.sharded() ? trainer.train_members(model, lies, replicas.members_of(batch)) : Replicas::contribution(trainer.train(model, lies, batch.tensors, batch.replica), batch.replica);
       } catch (const InvalidArgumentError& error) {
         if (!options.check_numerics) throw;
         throw InvalidArgumentError(std::string(error.what()) + " (epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + ")", "fit");
       }
-      const Replicas::Agreement agreed = replicas.agree(loss, batch.replica, model.stopping(), StopSignal::received());
+      const Replicas::Agreement agreed = replicas.agree(loss, model.stopping(), StopSignal::received());
       loss = agreed.loss;
       if (agreed.stop) model.stop_training();
       history.interrupted = history.interrupted || agreed.interrupted;
@@ -189,7 +192,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
     listeners.tell(&Callback::on_epoch_end, epoch, logs);
     history.epoch.push_back(epoch);
     for (const auto& [name, value] : logs) history.history[name].push_back(value);
-    const Replicas::Agreement agreed = replicas.agree(0, {}, model.stopping(), StopSignal::received());
+    const Replicas::Agreement agreed = replicas.agree(0, model.stopping(), StopSignal::received());
     if (agreed.stop) model.stop_training();
     history.interrupted = history.interrupted || agreed.interrupted;
   }
@@ -209,7 +212,7 @@ Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchL
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_test_batch_begin, number);
     const double own = trainer.test(model, layout ? *layout : layout_of(model, batch.tensors.size(), false), batch.tensors, batch.replica);
-    const double loss = replicas.agree(own, batch.replica, false, false).loss;
+    const double loss = replicas.agree(Replicas::contribution(own, batch.replica), false, false).loss;
     listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
   }
   const Logs logs = trainer.logs(model, true);

@@ -63,6 +63,9 @@ struct FitOptions {
   /// Where several ranks train: has each of them data of its own (its part of the data set, batches of its own size)? Otherwise all have the same,
   /// batch_size counts the rows of all ranks together, and each takes its part of every batch.
   bool own_data = false;
+  /// Each batch is cut in so many parts, which are computed alike wherever they are, and added up in one order: the weights are the same to the bit for
+  /// every number of ranks that divides it. None: as many as there are ranks, which is fastest.
+  std::optional<int> shards = {};
 };
 
 /// Arguments of Model::evaluate and Model::predict.

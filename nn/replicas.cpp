@@ -12,7 +12,24 @@
 
 namespace lockstep::nn {
 
-Replicas::Replicas() : index_(dist::rank()), count_(dist::world_size()) {}
+Replicas::Replicas(std::optional<int> shards) : index_(dist::rank()), count_(dist::world_size()), shards_(shards) {
+  if (shards_ && (*shards_ < 1 || *shards_ % count_ != 0))
+    throw InvalidArgumentError(std::to_string(*shards_) + " shards cannot be dealt out to " + std::to_string(count_) + " ranks", "fit", "the number of shards must be a multiple of the number of ranks");
+}
+
+std::vector<BatchPart> Replicas::members_of(const BatchPart& part) const {
+  const std::int64_t global_rows = part.replica ? part.replica->global_rows : part.tensors[0].shape()[0], before = part.replica ? part.replica->first_row : 0;
+  std::vector<BatchPart> members;
+  for (int m = index_ * this->members(); m < (index_ + 1) * this->members(); ++m) {
+    const dist::RowRange range = dist::rows_of_part(global_rows, m, parts());
+    Tensors rows;
+    for (const Tensor& each : part.tensors) rows.push_back(each[slice(range.begin - before, range.end - before)]);
+    members.push_back({std::move(rows), dist::Replica{.count = parts(), .index = m, .rows = range.end - range.begin, .first_row = range.begin, .global_rows = global_rows, .joint = true}});
+  }
+  return members;
+}
+
+double Replicas::contribution(double loss, const std::optional<dist::Replica>& replica) { return !replica ? loss : replica->rows > 0 ? loss * replica->share() : 0.0; }
 
 BatchPart Replicas::cut(const Tensors& whole) const {
   if (!several()) return {whole, {}};
@@ -58,9 +75,9 @@ bool Replicas::next_own(BatchSource& source, BatchPart& batch) {
   return true;
 }
 
-Replicas::Agreement Replicas::agree(double loss, const std::optional<dist::Replica>& replica, bool stop, bool interrupted) const {
-  if (!several()) return {loss, stop || interrupted, interrupted};
-  std::array<double, 3> all{replica && replica->rows > 0 ? loss * replica->share() : 0.0, stop || interrupted ? 1.0 : 0.0, interrupted ? 1.0 : 0.0};
+Replicas::Agreement Replicas::agree(double contribution, bool stop, bool interrupted) const {
+  if (!several()) return {contribution, stop || interrupted, interrupted};
+  std::array<double, 3> all{contribution, stop || interrupted ? 1.0 : 0.0, interrupted ? 1.0 : 0.0};
   dist::communicator().all_reduce(all.data(), 3, float64, dist::ReduceOp::sum, "loss and stop");
   return {all[0], all[1] > 0, all[2] > 0};
 }

@@ -131,7 +131,8 @@ void Trainer::set_class_weight(const std::map<std::int64_t, double>& weights) {
   for (const auto& [index, weight] : weights) table[std::size_t(index)] = weight;
   class_weight_ = weights;
   class_weights_ = constant(table);
-  std::erase_if(steps_, [](const auto& entry) { return std::get<BatchLayout>(entry.first).class_weights; });  // these hold the old ones
+  const auto weighs = [](const auto& entry) { return std::get<BatchLayout>(entry.first).class_weights; };
+  std::erase_if(steps_, weighs), std::erase_if(member_steps_, weighs);  // these hold the old ones
 }
 
 namespace {
@@ -203,6 +204,7 @@ void Trainer::belong_to(const Model& model) {
   if (owner_ == &model) return;
   owner_ = &model;
   steps_.clear();
+  member_steps_.clear();
   predict_.reset();
 }
 
@@ -233,7 +235,7 @@ void Trainer::join(Model& model) {
   optimizer_joined_ = optimizer_ready_;
 }
 
-double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training) {
+void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training) {
   belong_to(model);
   if (!prepared_) prepare(model, take_apart(layout, tensors));
   if (training && !optimizer_ready_) {
@@ -245,6 +247,10 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
       if (weight.constraint()) optimizer.constrain(weight.variable(), [constraint = weight.constraint()](const Tensor& value) { return (*constraint)(value); });
     optimizer_ready_ = true;
   }
+}
+
+double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training) {
+  make_ready(model, layout, tensors, training);
   if (replica) join(model);
   const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
     std::optional<dist::Replica> present = replica;
@@ -278,6 +284,57 @@ double Trainer::train(Model& model, const BatchLayout& layout, std::span<const T
   });
   return run(model, layout, tensors, replica, true);
 }
+// ---- members
+
+autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
+  std::vector<autodiff::Graph> graphs;
+  for (const BatchPart& part : parts) {
+    dist::Replica replica = *part.replica;
+    replica.synchronized_statistics = options_.synchronized_batch_norm;
+    const dist::ReplicaScope scope(&replica);
+    autodiff::Trace trace;
+    std::vector<Tensor> symbols;
+    for (const Tensor& tensor : part.tensors) symbols.push_back(trace.argument(tensor.spec()));
+    const Tensors results{model.train_step(take_apart(layout, symbols))};
+    graphs.push_back(trace.finish(results));
+    if (!trace.created().empty()) throw FailedPreconditionError("train_step creates variable '" + trace.created()[0].path() + "'", model.name(), "create it before the training");
+  }
+  model.clear_losses();  // symbols of the traces
+  const auto own = [](const Variable& variable) { return variable.kind() == StateKind::summed; };
+  return autodiff::Members(std::move(graphs), own, [this](std::size_t member, const Variable& variable) {
+    auto [place, fresh] = member_states_.try_emplace({member, variable.key()});
+    if (fresh) place->second = {variable, Variable(zeros(variable.shape(), variable.dtype()), {.path = variable.path() + "/member_" + std::to_string(member), .trainable = false, .kind = StateKind::summed})};
+    return place->second.second;
+  });
+}
+
+double Trainer::train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
+  make_ready(model, layout, parts[0].tensors, true);
+  join(model);
+  const std::tuple key{layout, parts[0].replica->global_rows, parts[0].replica->count};
+  auto found = member_steps_.find(key);
+  if (found == member_steps_.end()) found = member_steps_.emplace(key, trace_members(model, layout, parts)).first;
+  std::vector<Tensors> arguments;
+  for (const BatchPart& part : parts) arguments.push_back(part.tensors);
+  const std::vector<Tensors> losses = found->second.run(arguments, [&](const autodiff::Graph& graph, const autodiff::Node& node, std::span<const Inputs> inputs, std::span<const Outputs> outputs) {
+    std::vector<TensorSpec> specs;
+    for (const autodiff::ValueId input : node.inputs) specs.push_back(graph.spec(input));
+    dist::joint_collective(*node.op, node.attrs, specs, inputs, outputs, parts[0].replica->count);
+  });
+  double sum = 0;
+  for (std::size_t m = 0; m < parts.size(); ++m) sum += Replicas::contribution(cast(losses[m][0], float64).item<double>(), parts[m].replica);
+  return sum;
+}
+
+/// What the members have counted goes to the metrics themselves.
+void Trainer::fold_member_states() {
+  for (const auto& [key, pair] : member_states_) {
+    const auto& [variable, member] = pair;
+    variable.assign_add(member.value());
+    member.assign(zeros(member.shape(), member.dtype()));
+  }
+}
+
 double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) { return run(model, layout, tensors, replica, false); }
 
 Tensors Trainer::predict(Model& model, std::span<const Tensor> inputs) {
@@ -302,6 +359,7 @@ std::vector<std::pair<std::string, std::shared_ptr<Metric>>> Trainer::shown_metr
 }
 
 Logs Trainer::logs(Model& model, bool of_all_ranks) {
+  fold_member_states();
   const auto all = shown_metrics(model);
   const bool reduce = of_all_ranks && dist::world_size() > 1;
   ShownResults& shown_results = reduce ? reduced_results_ : own_results_;
@@ -332,6 +390,7 @@ Logs Trainer::logs(Model& model, bool of_all_ranks) {
 }
 
 void Trainer::reset(Model& model) {
+  fold_member_states();
   for (const auto& [name, metric] : shown_metrics(model)) metric->reset_state();
 }
 

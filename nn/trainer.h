@@ -11,9 +11,11 @@
 #include <vector>
 
 #include <lockstep/autodiff/function.h>
+#include <lockstep/autodiff/members.h>
 #include <lockstep/dist/replica.h>
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/model.h>
+#include <lockstep/nn/replicas.h>
 
 namespace lockstep::nn {
 
@@ -34,6 +36,8 @@ class Trainer {
 
   /// One step; the loss of the batch, which with a replica is its part of a larger one. `tensors` lie as `layout` says.
   double train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
+  /// A step whose parts of the batch run in lockstep in this process; the sum of what they add to the loss of the global batch.
+  double train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
   double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
   Tensors predict(Model& model, std::span<const Tensor> inputs);
   /// Trains op by op, and throws InvalidArgumentError that names the first layer whose output is not finite.
@@ -63,7 +67,10 @@ class Trainer {
   Step step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const;
   void belong_to(const Model& model);
   double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training);
+  void make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training);
   void join(Model& model);
+  autodiff::Members trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
+  void fold_member_states();
   void make_losses(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
   void make_metrics(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
 
@@ -82,6 +89,8 @@ class Trainer {
   Tensors output_values_;                                                     // of the present step, likewise
   std::vector<OutputMetric> metrics_;
   std::map<std::tuple<BatchLayout, bool, std::int64_t>, Step> steps_;  // by layout, training?, rows of the global batch
+  std::map<std::tuple<BatchLayout, std::int64_t, int>, autodiff::Members> member_steps_;  // by layout, rows of the global batch, parts of it
+  std::map<std::pair<std::size_t, const void*>, std::pair<Variable, Variable>> member_states_;  // by member and variable: it, and the member's own
   std::optional<Step> predict_;
   /// What the metrics show, of this rank and of all ranks.
   struct ShownResults {

@@ -265,7 +265,8 @@ void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variabl
   if (dense.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
   if (!missing.empty()) warn_missing(missing);
 
-  if (common_.gradient_accumulation_steps) accumulate(dense, moved);
+  // Members of one process share the accumulators, which then must hold what all of them have: they reduce at every step.
+  if (common_.gradient_accumulation_steps) accumulate(dist::replica() && dist::replica()->joint ? over_replicas(std::move(dense), moved) : dense, moved);
   else update(over_replicas(std::move(dense), moved), moved);
   if (common_.use_ema) update_averages();
   for (const Variable& variable : moved)
@@ -291,7 +292,7 @@ void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const
     sum.assign_add(gradients[i]);
     means.push_back(sum.value() / double(period));
   }
-  if (dist::replica()) {
+  if (dist::replica() && !dist::replica()->joint) {
     // Between two updates nothing travels: whether one is due is the same on all ranks.
     const Tensors reduced = autodiff::cond(
         due, [&] { const std::vector<Tensor> all = over_replicas(means, variables); return Tensors(all.begin(), all.end()); }, [&] { return Tensors(means.begin(), means.end()); });

@@ -290,6 +290,13 @@ void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const Te
         if (inputs[m][i] != outputs[m][i]) std::memcpy(outputs[m][i], inputs[m][i], std::size_t(bytes_of(specs[i])));
     return;
   }
+  if (op.name == "all_gather") {  // of what the members of a process have in common
+    Communicator& communicator = group_of_call(call).communicator();
+    const std::int64_t bytes = bytes_of(specs[0]) * communicator.size();
+    communicator.all_gather(inputs[0][0], outputs[0][0], specs[0].shape.numel(), specs[0].dtype, call.text("label"));
+    for (std::size_t m = 1; m < outputs.size(); ++m) std::memcpy(outputs[m][0], outputs[0][0], std::size_t(bytes));
+    return;
+  }
   if (op.name != "all_reduce" && op.name != "all_reduce_start") throw UnimplementedError("members of one process cannot make this call together", op.name, "train with as many shards as ranks");
   for (std::size_t i = 0; i < specs.size(); ++i) {
     std::vector<const void*> sources;

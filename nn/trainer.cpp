@@ -216,6 +216,7 @@ void Trainer::join(Model& model) {
     const std::vector<Variable> state = options_.optimizer->variables();
     all.insert(all.end(), state.begin(), state.end());
   }
+  std::erase_if(all, [](const Variable& variable) { return variable.kind() == StateKind::sharded; });  // each rank's is another
   std::string text;
   for (const Variable& variable : all) text += variable.path() + " " + to_string(TensorSpec{variable.dtype(), variable.shape()}) + "\n";
   dist::require_same(dist::communicator(), text, "the variables of model '" + model.name() + "'");
@@ -235,23 +236,25 @@ void Trainer::join(Model& model) {
   optimizer_joined_ = optimizer_ready_;
 }
 
-void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training) {
+void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training, bool shared) {
   belong_to(model);
   if (!prepared_) prepare(model, take_apart(layout, tensors));
+  if (shared) join(model);  // the optimizer's state may begin with the weights
   if (training && !optimizer_ready_) {
     optim::Optimizer& optimizer = *options_.optimizer;
     const std::vector<Variable> variables = model.trainable_variables();
     if (variables.empty()) throw InvalidArgumentError("the model has no trainable weights", model.class_name());
+    if (options_.shard_optimizer_state && !optimizer.built()) optimizer.shard_state();
     optimizer.build(variables);
     for (const Weight& weight : model.trainable_weights())
       if (weight.constraint()) optimizer.constrain(weight.variable(), [constraint = weight.constraint()](const Tensor& value) { return (*constraint)(value); });
     optimizer_ready_ = true;
+    if (shared) join(model);
   }
 }
 
 double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training) {
-  make_ready(model, layout, tensors, training);
-  if (replica) join(model);
+  make_ready(model, layout, tensors, training, replica.has_value());
   const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
     std::optional<dist::Replica> present = replica;
     if (present) present->synchronized_statistics = options_.synchronized_batch_norm;
@@ -309,8 +312,7 @@ autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout
 }
 
 double Trainer::train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
-  make_ready(model, layout, parts[0].tensors, true);
-  join(model);
+  make_ready(model, layout, parts[0].tensors, true, true);
   const std::tuple key{layout, parts[0].replica->global_rows, parts[0].replica->count};
   auto found = member_steps_.find(key);
   if (found == member_steps_.end()) found = member_steps_.emplace(key, trace_members(model, layout, parts)).first;

@@ -67,7 +67,7 @@ class Trainer {
   Step step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const;
   void belong_to(const Model& model);
   double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training);
-  void make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training);
+  void make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training, bool shared);
   void join(Model& model);
   autodiff::Members trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
   void fold_member_states();

@@ -89,6 +89,10 @@ class Optimizer : public Component {
   void build(std::span<const Variable> variables);
   void build(std::initializer_list<Variable> variables) { build(std::span<const Variable>(variables.begin(), variables.size())); }
   bool built() const { return built_; }
+  /// Before build(): each rank of the world keeps the state of, and moves, only its part of every variable; then the ranks exchange the parts. The same
+  /// bits with less memory (ZeRO stage 1: Rajbhandari et al., 2020). Averages and accumulators stay whole. All ranks call apply() then.
+  /// Throws InvalidArgumentError for an optimizer whose update of an element depends on others, FailedPreconditionError when it is built already.
+  virtual void shard_state();
   /// The variables it was built for.
   const std::vector<Variable>& trainable_variables() const { return trainable_; }
 
@@ -139,6 +143,8 @@ class Optimizer : public Component {
  protected:
   explicit Optimizer(CommonOptions options = {});
 
+  /// Does an element move by its own gradient and state alone? Then its state can be kept by another rank than its neighbours'.
+  virtual bool elementwise() const { return true; }
   /// Creates the state of all variables.
   virtual void build_slots(std::span<const Variable> variables) { static_cast<void>(variables); }
   /// Once per update, before the variables: state that is not a variable's.
@@ -185,6 +191,8 @@ class Optimizer : public Component {
   void accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables);
   void update(std::vector<Tensor> gradients, std::span<const Variable> variables);
   void update_averages();
+  void update_parts(std::vector<Tensor> gradients, std::span<const Variable> variables);
+  void move(std::span<const Tensor> gradients, std::span<const Variable> variables, std::span<const Variable> known_as);
   bool decays(const Variable& variable) const;
 
   CommonOptions common_;
@@ -194,6 +202,8 @@ class Optimizer : public Component {
   Variable iterations_, rate_;
   std::vector<Variable> state_;  // in Keras's order
   std::vector<Variable> trainable_;
+  bool sharded_ = false;
+  std::unordered_map<const void*, Variable> parts_;  // of each variable, if sharded: this rank's elements, and zeros behind the last
   std::unordered_set<const void*> known_;
   std::unordered_map<const void*, std::map<std::string, Variable, std::less<>>> slots_;
   std::unordered_map<const void*, std::function<Tensor(const Tensor&)>> constraints_;

@@ -29,6 +29,8 @@ bool equal_on_all_ranks(const std::vector<Tensor>& values) {
   return dist::all_reduce(constant(std::int64_t(same))).item<std::int64_t>() == dist::world_size();
 }
 
+bool same_bits(const Tensor& a, const Tensor& b) { return a.spec() == b.spec() && reduce_all(equal(a, b)).item<bool>(); }
+
 struct Data {
   Tensor x, y;
 };
@@ -125,6 +127,31 @@ TEST(DataParallelFit, ClipsByTheNormOfTheReducedGradient) {
 TEST(DataParallelFit, AccumulatesWithoutReducingInBetween) {
   nn::Sequential shared = two_layers(), alone = two_layers();
   expect_as_alone(shared, alone, regression(24), {.optimizer = optim::SGD({.learning_rate = 0.05, .gradient_accumulation_steps = 2}), .loss = "mse"}, {.epochs = 2}, 6);
+}
+
+TEST(DataParallelFit, GivesTheSameBitsWhereTheRanksShareTheOptimizersState) {
+  const Data data = regression(24);
+  for (const char* name : {"adam", "rmsprop", "nadam", "sgd", "lion", "ftrl", "adagrad", "adadelta", "adamax"}) {
+    SCOPED_TRACE(name);
+    std::vector<std::vector<Tensor>> weights;
+    std::int64_t bytes[2] = {};
+    for (const bool shard : {false, true}) {
+      random::set_seed(1);
+      nn::Sequential model = two_layers(0.2, true);
+      Ref<optim::Optimizer> optimizer(name);
+      configure(*optimizer, Json{{"learning_rate", 0.01}, {"weight_decay", 0.001}, {"global_clipnorm", 0.5}});
+      model.compile({.optimizer = optimizer, .loss = "mse", .shard_optimizer_state = shard});
+      model.fit(data.x, data.y, {.batch_size = 8, .epochs = 2, .verbose = 0});
+      weights.push_back(model.get_weights());
+      for (const Variable& variable : model.optimizer().variables()) bytes[shard] += variable.shape().numel() * std::int64_t(itemsize(variable.dtype()));
+    }
+    random::set_seed(0);
+    for (std::size_t i = 0; i < weights[0].size(); ++i) EXPECT_TRUE(same_bits(weights[0][i], weights[1][i])) << i;
+    EXPECT_LE(bytes[1] * dist::world_size(), bytes[0] + 400 * dist::world_size()) << "the state is a part of the whole";
+  }
+  nn::Sequential model = two_layers();
+  model.compile({.optimizer = optim::Lamb({.learning_rate = 0.1}), .loss = "mse", .shard_optimizer_state = true});
+  EXPECT_THROW(model.fit(data.x, data.y, {.verbose = 0}), InvalidArgumentError);
 }
 
 TEST(DataParallelFit, DecidesOnFiniteGradientsTogether) {

@@ -5,7 +5,7 @@ find_dependency(hwy)
 find_dependency(nlohmann_json)
 find_dependency(ZLIB)
 find_dependency(PNG)
-find_dependency(MPI COMPONENTS C)
+find_dependency(MPI COMPONENTS CXX)
 find_dependency(Threads)
 foreach(LIBRARY dnnl re2 zip)  # not their CMake packages, which ask for more than the libraries
   if(NOT TARGET Lockstep::${LIBRARY})

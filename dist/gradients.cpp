@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/ops.h>
 
 namespace lockstep::dist {
 namespace {
@@ -76,13 +77,19 @@ std::vector<Gradient> reduce_gradients(std::span<const Gradient> gradients, std:
   std::vector<CollectiveOptions> options;
   for (const std::vector<std::size_t>& bucket : buckets) {
     Tensors tensors;
-    for (const std::size_t i : bucket) tensors.push_back(result[present[i]].dense());
+    for (const std::size_t i : bucket) {
+      const Tensor gradient = result[present[i]].dense();
+      tensors.push_back(here->wire && *here->wire != gradient.dtype() ? cast(gradient, *here->wire) : gradient);
+    }
     options.push_back({.group = here->group, .label = "gradients of " + variables[present[bucket.front()]].path() + (bucket.size() > 1 ? " and " + std::to_string(bucket.size() - 1) + " more" : "")});
     started.push_back(all_reduce_start(tensors, ReduceOp::mean, options.back()));
   }
   for (std::size_t b = 0; b < buckets.size(); ++b) {
     const Tensors reduced = all_reduce_wait(started[b], options[b]);
-    for (std::size_t k = 0; k < buckets[b].size(); ++k) result[present[buckets[b][k]]] = Gradient(reduced[k]);
+    for (std::size_t k = 0; k < buckets[b].size(); ++k) {
+      const DType own = specs[buckets[b][k]].dtype;
+      result[present[buckets[b][k]]] = Gradient(reduced[k].dtype() == own ? reduced[k] : cast(reduced[k], own));
+    }
   }
   return result;
 }

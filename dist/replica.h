@@ -22,6 +22,8 @@ struct Replica {
   std::int64_t global_rows = 0;  // of the global batch
   /// Do several replicas run in one process, in lockstep (autodiff/members.h)? Collectives then may not stand inside branches.
   bool joint = false;
+  /// Gradients travel in this dtype, if it is another than theirs.
+  std::optional<DType> wire = {};
   /// Overrides what layers with batch statistics are set to.
   std::optional<bool> synchronized_statistics = {};
 

@@ -141,6 +141,7 @@ void Model::compile(CompileOptions options) {
   if (!options.optimizer) throw InvalidArgumentError("an optimizer is needed", class_name());
   if (options.auto_scale_loss && dtype_policy().compute_dtype() == float16 && !dynamic_cast<const optim::LossScaleOptimizer*>(&*options.optimizer))
     options.optimizer = optim::LossScaleOptimizer({.inner_optimizer = options.optimizer});
+  if (options.gradient_wire && !is_float(*options.gradient_wire)) throw InvalidArgumentError("gradients travel as floats, not as " + std::string(lockstep::name(*options.gradient_wire)), class_name());
   trainer_ = std::make_unique<Trainer>(std::move(options));
 }
 bool Model::compiled() const { return trainer_ != nullptr; }

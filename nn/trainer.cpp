@@ -257,7 +257,7 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
   make_ready(model, layout, tensors, training, replica.has_value());
   const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
     std::optional<dist::Replica> present = replica;
-    if (present) present->synchronized_statistics = options_.synchronized_batch_norm;
+    if (present) present->synchronized_statistics = options_.synchronized_batch_norm, present->wire = options_.gradient_wire;
     const dist::ReplicaScope scope(present ? &*present : nullptr);
     const Batch batch = take_apart(layout, all);
     return {training ? model.train_step(batch) : model.test_step(batch)};
@@ -293,7 +293,7 @@ autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout
   std::vector<autodiff::Graph> graphs;
   for (const BatchPart& part : parts) {
     dist::Replica replica = *part.replica;
-    replica.synchronized_statistics = options_.synchronized_batch_norm;
+    replica.synchronized_statistics = options_.synchronized_batch_norm, replica.wire = options_.gradient_wire;
     const dist::ReplicaScope scope(&replica);
     autodiff::Trace trace;
     std::vector<Tensor> symbols;

@@ -154,6 +154,26 @@ TEST(DataParallelFit, GivesTheSameBitsWhereTheRanksShareTheOptimizersState) {
   EXPECT_THROW(model.fit(data.x, data.y, {.verbose = 0}), InvalidArgumentError);
 }
 
+TEST(DataParallelFit, SendsGradientsInFewerBitsByChoice) {
+  const Data data = regression(24);
+  std::vector<std::vector<Tensor>> weights;
+  for (const std::optional<DType> wire : {std::optional<DType>(), std::optional(bfloat16)}) {
+    random::set_seed(1);
+    nn::Sequential model = two_layers();
+    model.compile({.optimizer = optim::SGD({.learning_rate = 0.05}), .loss = "mse", .gradient_wire = wire});
+    model.fit(data.x, data.y, {.batch_size = 24, .verbose = 0});
+    weights.push_back(model.get_weights());
+  }
+  random::set_seed(0);
+  const double difference = largest_difference(weights[0], weights[1]);
+  EXPECT_LT(difference, 0.05);
+  if (dist::world_size() > 1) {
+    EXPECT_GT(difference, 1e-7) << "they did travel in bfloat16";
+  }
+  nn::Sequential model = two_layers();
+  EXPECT_THROW(model.compile({.optimizer = "sgd", .loss = "mse", .gradient_wire = int32}), InvalidArgumentError);
+}
+
 TEST(DataParallelFit, DecidesOnFiniteGradientsTogether) {
   if (dist::world_size() == 1) GTEST_SUCCEED();
   nn::Sequential model = two_layers();

@@ -1,5 +1,6 @@
 """Jobs of `lockstep run` for the tests of this folder: started, watched, and found again wherever a part of them is left."""
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -37,14 +38,14 @@ class Job:
             for some in iter(lambda: stream.read1(65536), b""):
                 setattr(self, to, getattr(self, to) + some.decode(errors="replace"))
 
-    def wait_for(self, text, times=1, seconds=20):
+    def wait_for(self, text, times=1, seconds=60):
         end = time.monotonic() + seconds
         while (self.out + self.err).count(text) < times:
             if time.monotonic() > end or (self.process.poll() is not None and not any(reader.is_alive() for reader in self.readers)):
                 raise AssertionError(f"'{text}' did not come {times} times:\n{self.out}\n{self.err}")
             time.sleep(0.01)
 
-    def end(self, seconds=30):
+    def end(self, seconds=60):
         """The exit code."""
         code = self.process.wait(seconds)
         for reader in self.readers:
@@ -107,9 +108,11 @@ class JobTest(unittest.TestCase):
 class Hosts:
     """Hosts of the script, beside any others that are up."""
 
+    sets = itertools.count(1)
+
     def __init__(self, count, rate=None):
         self.directory = tempfile.mkdtemp(prefix="lockstep-hosts-")
-        self.name = f"t{os.getpid()}h"
+        self.name = f"t{os.getpid()}-{next(Hosts.sets)}h"
         self.environment = {**ENVIRONMENT, "LOCKSTEP_HOSTS_DIR": self.directory, "LOCKSTEP_HOSTS_NAME": self.name}
         try:
             self.script("up", str(count), *([rate] if rate else []), check=True)

@@ -30,8 +30,8 @@ std::string find_program(const std::string& name, const std::string& hint = {}) 
     if (std::filesystem::exists(name)) return name;
   } else {
     std::istringstream directories(set("PATH") ? std::getenv("PATH") : "/usr/bin");
-    for (std::string directory; std::getline(directories, directory, ':');)
-      if (runs(directory + "/" + name)) return directory + "/" + name;
+    for (std::string path; std::getline(directories, path, ':');)
+      if (runs(path.append("/").append(name))) return path;
   }
   throw NotFoundError("cannot find the program " + name, {}, hint);
 }
@@ -127,6 +127,10 @@ Command mpirun_command(const RunOptions& options, const JobPlan& plan, const std
   } else {
     // A question nobody answers must not hang a job.
     parameter("plm_rsh_args", "-o BatchMode=yes -o ConnectTimeout=10" + (options.ssh_config.empty() ? "" : " -F " + std::filesystem::absolute(options.ssh_config).string()));
+    // A host that falls silent is lost after 40 s, not after 8 minutes.
+    parameter("oob_tcp_keepalive_time", "20");
+    parameter("oob_tcp_keepalive_intvl", "5");
+    parameter("oob_tcp_keepalive_probes", "4");
     if (!options.interface.empty()) {
       parameter("btl_tcp_if_include", options.interface);
       parameter("oob_tcp_if_include", options.interface);

@@ -58,7 +58,7 @@ std::vector<Host> parse_host_file(std::string_view text, const std::string& path
     Host host = parse_host(word, where);
     while (words >> word) {
       if (word.starts_with("slots=")) host.slots = slots_of(std::string_view(word).substr(6), where);
-      else if (!word.starts_with("max_slots=") && !word.starts_with("max-slots=")) throw InvalidArgumentError("'" + word + "' says nothing about a host (" + where + ")", {}, "a line is: NAME slots=N");
+      else if (!word.starts_with("max_slots=") && !word.starts_with("max-slots=")) throw InvalidArgumentError("a line of a host file is NAME slots=N, without '" + std::string(word) + "' (" + where + ")");
     }
     add_host(hosts, std::move(host));
   }

@@ -28,9 +28,8 @@ std::chrono::steady_clock::duration seconds(double count) {
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
+  std::vector<char*> pointers(words.size() + 1, nullptr);
+  for (std::size_t i = 0; i < words.size(); ++i) pointers[i] = const_cast<char*>(words[i].c_str());
   return pointers;
 }
 
@@ -88,6 +87,7 @@ void Job::receive(int rank, RecordKind kind, std::string_view payload) {
 void Job::ended(RankEnd end) {
   end.pid = started_[end.rank].pid;
   end.host = started_[end.rank].host;
+  end.seconds = std::chrono::duration<double>(Clock::now() - started_at_).count();
   end_.ends.push_back(end);
   if (end.how == RankEnd::How::exit && end.value == 0) return;
   // Who was asked to end, ended; the others get their time to do so. After anything else mpirun ends the job.
@@ -185,7 +185,6 @@ JobEnd Job::run() {
   read_text();
   printer_.finish();
   end_.mpirun_code = WIFSIGNALED(status_) ? -WTERMSIG(status_) : WEXITSTATUS(status_);
-  end_.seconds = std::chrono::duration<double>(Clock::now() - started_at_).count();
   if (options_.verbose || end_.mpirun_code == 0) show_text();
   end_.mpirun_text = text_;
   end_.shown = shown_;

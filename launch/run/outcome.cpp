@@ -1,10 +1,10 @@
 #include "outcome.h"
 
 #include <re2/re2.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -39,11 +39,11 @@ int distance_to_cause(const RankEnd& end) {
   return end.how == RankEnd::How::exit ? 1 : 0;
 }
 
-/// "exit code 75, a collective ran past its deadline or a peer was lost"
+/// "ended with exit code 143 (asked to end)"
 std::string how_it_ended(const RankEnd& end, const std::string& program) {
   if (end.how == RankEnd::How::refused) return "could not start " + program + ": " + std::strerror(end.value);
   if (end.how == RankEnd::How::signal) return "died of " + signal_name(end.value) + (end.value == SIGKILL ? " (often the kernel's, when memory runs out)" : "");
-  const std::string code = "ended with exit code " + std::to_string(end.value);
+  std::string code = "ended with exit code " + std::to_string(end.value);
   switch (end.value) {
     case kUsage: return code + " (wrong arguments)";
     case kPeerLost: return code + " (a collective ran past its deadline, or a peer was lost)";
@@ -66,10 +66,16 @@ std::string names(const std::vector<const RankEnd*>& ends) {
   return text;
 }
 
-std::string seconds_text(double seconds) {
+std::string after(double seconds) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f s", seconds);
-  return text;
+  std::snprintf(text, sizeof text, " after %.1f s", seconds);
+  return seconds > 0 ? text : "";
+}
+
+std::string lost_host(const std::string& text) {
+  static const RE2 lost(R"(Remote daemon: \S+ on node (\S+))");
+  std::string host;
+  return RE2::PartialMatch(text, lost, &host) ? "the host " + host : "a host, or the connection to it,";
 }
 
 /// One sentence for all that ended alike, the cause first.
@@ -77,7 +83,7 @@ std::vector<std::string> describe(const JobEnd& job, const std::vector<RankEnd>&
   std::vector<std::string> lines;
   std::map<std::pair<int, std::string>, std::vector<const RankEnd*>> alike;
   for (const RankEnd& end : failed) alike[{distance_to_cause(end), how_it_ended(end, job.program)}].push_back(&end);
-  for (const auto& [what, ends] : alike) lines.push_back(names(ends) + " " + what.second + (lines.empty() && ends[0]->how != RankEnd::How::refused ? " after " + seconds_text(job.seconds) : ""));
+  for (const auto& [what, ends] : alike) lines.push_back(names(ends) + " " + what.second + (lines.empty() && ends[0]->how != RankEnd::How::refused ? after(ends[0]->seconds) : ""));
   const int others = job.started - int(failed.size());
   const auto told = std::count_if(job.ends.begin(), job.ends.end(), [](const RankEnd& end) { return end.told; });
   if (!lines.empty() && told > 0) lines[0] += others == 1 ? "; the other rank was ended" : "; the other ranks were ended";
@@ -129,8 +135,8 @@ Outcome judge(const JobEnd& job, const std::vector<int>& restart_on, bool ran_be
     if (job.started == job.ranks && int(job.ends.size()) == job.ranks) outcome.code = kFailed;  // all ended well, but not as MPI wants it
     outcome.restartable = outcome.code == kPeerLost || (ran_before && outcome.code == kCannotStart);
     outcome.shows_mpirun_text = true;
-    if (job.started == 0) outcome.lines.push_back("mpirun did not start the program; ssh must reach every host without a password, and find Open MPI and lockstep where they are here");
-    else outcome.lines.push_back(outcome.code == kPeerLost ? "mpirun lost ranks without knowing why" : "mpirun was not content with how the program ended");
+    if (job.started == 0) outcome.lines.emplace_back("mpirun did not start the program; ssh must reach every host without a password, and find Open MPI and lockstep where they are here");
+    else outcome.lines.push_back(outcome.code == kPeerLost ? lost_host(job.mpirun_text) + " was lost" : "mpirun was not content with how the program ended");
   }
   return outcome;
 }
@@ -141,7 +147,7 @@ std::vector<std::string> readable_lines(const std::string& text) {
   bool guesses = false;
   for (std::string line; std::getline(lines, line);) {
     const bool ruler = line.find_first_not_of("-= \t\r") == std::string::npos;
-    guesses = line.starts_with("This usually is caused by") || (guesses && !line.starts_with("-----"));
+    guesses = line.starts_with("This usually is caused by") || line.starts_with("This is usually due to") || (guesses && !line.starts_with("-----"));
     if (!ruler && !guesses && line.find("Forwarding signal") == std::string::npos) readable.push_back(line);
   }
   return readable;

@@ -26,6 +26,7 @@ struct RankEnd {
   bool told = false;  // it ended because mpirun told it to: a consequence, no cause
   std::string host = {};
   int pid = 0;
+  double seconds = 0;  // since the start of the job
 };
 
 /// All that is known of one attempt.
@@ -39,7 +40,6 @@ struct JobEnd {
   std::size_t shown = 0;      // bytes of it that were shown
   int interrupted = 0;        // the signal by which the user asked for an end
   bool timed_out = false;
-  double seconds = 0;
 };
 
 struct Outcome {

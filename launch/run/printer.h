@@ -44,10 +44,10 @@ class Printer {
   Prefix prefix_;
   int descriptors_[2];
   bool terminal_[2];
-  bool open_[2] = {};           // the last thing written was not the end of a line
+  bool open_[2] = {};  // the last thing written was not the end of a line
   std::map<std::pair<int, int>, std::string> partial_;  // of (rank, stream)
   std::vector<Waiting> waiting_;
-  Clock::time_point since_;     // that the first of them waits
+  Clock::time_point since_;  // that the first of them waits
 };
 
 }  // namespace lockstep::launch

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from job import RANKS, Hosts, JobTest
+from job import ENVIRONMENT, HOSTS_SCRIPT, LOCKSTEP, RANKS, Hosts, JobTest
 
 
 def namespaces():
@@ -103,7 +103,16 @@ class AcrossHosts(JobTest):
         self.assertGreater(sent(), before + 1000)  # through the link, not through memory
 
 
-class TheScript(JobTest):
+class TheScripts(JobTest):
+    def test_train_makes_hosts_runs_a_program_on_them_and_removes_them(self):
+        before = namespaces()
+        done = subprocess.run([pathlib.Path(HOSTS_SCRIPT).with_name("train"), "--ranks", "1", "--prefix", "all", "--", RANKS, "sum"], env={**ENVIRONMENT, "LOCKSTEP_COMMAND": LOCKSTEP},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"\[0\] rank 0 of 2 on train\S+1: sum 1\n")
+        self.assertRegex(done.stdout, r"\[1\] rank 1 of 2 on train\S+2: sum 1\n")
+        self.assertEqual(namespaces(), before)
+
     def test_up_twice_is_up_once_and_down_leaves_nothing(self):
         hosts = Hosts(1)
         self.addCleanup(hosts.down)

@@ -13,12 +13,11 @@ JobEnd job(std::vector<RankEnd> ends, int ranks = 2) {
   end.ranks = end.started = ranks;
   end.ends = std::move(ends);
   end.mpirun_code = 1;
-  end.seconds = 2.5;
   return end;
 }
 
 RankEnd with_code(int rank, int code, bool told = false) { return {.rank = rank, .how = How::exit, .value = code, .told = told}; }
-RankEnd with_signal(int rank, int signal) { return {.rank = rank, .how = How::signal, .value = signal, .host = "h2", .pid = 77}; }
+RankEnd with_signal(int rank, int signal) { return {.rank = rank, .how = How::signal, .value = signal, .host = "h2", .pid = 77, .seconds = 2.5}; }
 
 TEST(Outcome, IsWellIfAllRanksAre) {
   JobEnd end = job({with_code(0, 0), with_code(1, 0)});
@@ -100,7 +99,10 @@ TEST(Outcome, OfAJobThatNeverStartedIsNoReasonToTryAgainUnlessOneDidBefore) {
 }
 
 TEST(Outcome, OfALostHostIsALostPeer) {
-  const Outcome outcome = judge(job({with_code(0, 143, true)}), {}, false);
+  JobEnd end = job({with_code(0, 143, true)});
+  end.mpirun_text = "ORTE has lost communication with a remote daemon.\n\n  HNP daemon   : [[808,0],0] on node lsh1\n  Remote daemon: [[808,0],1] on node lsh2\n\nThis is usually due to\n";
+  const Outcome outcome = judge(end, {}, false);
+  EXPECT_EQ(outcome.lines, std::vector<std::string>{"the host lsh2 was lost"});
   EXPECT_EQ(outcome.code, kPeerLost);
   EXPECT_TRUE(outcome.restartable);
 }

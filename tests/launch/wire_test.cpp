@@ -21,7 +21,7 @@ const std::string kBytes = std::string("a\\.b\n[1,0]<stdout>:\r\x1b[31m\t\xc3\xa
 
 TEST(Wire, BringsBackEveryByteWhereverTheTextIsCut) {
   const std::string text = "[1,0]<stdout>:" + encode(RecordKind::out, kBytes) + encode(RecordKind::exit, "7");
-  for (const std::size_t piece : {1, 2, 3, 7, 1000}) EXPECT_EQ(decoded(text, piece), (std::vector<Record>{{0, 'o', kBytes}, {0, 'x', "7"}})) << piece;
+  for (const std::size_t piece : {1uL, 2uL, 3uL, 7uL, 1000uL}) EXPECT_EQ(decoded(text, piece), (std::vector<Record>{{0, 'o', kBytes}, {0, 'x', "7"}})) << piece;
 }
 
 TEST(Wire, PutsRecordsOfRanksTogetherWhoseChunksAreMixed) {

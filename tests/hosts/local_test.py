@@ -5,6 +5,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -160,6 +161,21 @@ class Signals(JobTest):
             self.assertIn(f"rank {rank} got SIGTERM\n", job.out)
             self.assertIn(f"rank {rank} ends well\n", job.out)
         self.assertTrue(job.gone_in(1))
+
+    def test_sigterm_lets_programs_without_mpi_end_well_too(self):
+        program = ("import os, signal, sys, time\n"
+                   "def end(*_):\n"
+                   "    time.sleep(4 * int(os.environ['OMPI_COMM_WORLD_RANK']))\n"
+                   "    print('ends well', flush=True)\n"
+                   "    os._exit(143)\n"
+                   "signal.signal(signal.SIGTERM, end)\n"
+                   "print('waits', flush=True)\n"
+                   "time.sleep(60)\n")
+        job = self.start("-n", 2, "--", sys.executable, "-c", program)
+        job.wait_for("waits", times=2)
+        job.process.send_signal(signal.SIGTERM)
+        self.assertEqual(job.end(), 143)
+        self.assertEqual(job.out.count("ends well"), 2, job.out + job.err)
 
     def test_passes_on_sigint_and_the_users_signals(self):
         job = self.start("-n", 2, "--", RANKS, "wait")

@@ -2,10 +2,18 @@
 // The subcommands of `lockstep`.
 
 #include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace lockstep::launch {
 
 /// `lockstep ops`: the op table as a list, one op in full, or a Markdown page. Throws NotFoundError for an unknown op.
 void list_ops(const std::string& name, bool markdown);
+
+/// `lockstep run`, whose program and arguments were taken off the command line: CLI11 would look for options in them.
+void add_run(CLI::App& app, const std::vector<std::string>& program, int& exit_code);
 
 }  // namespace lockstep::launch

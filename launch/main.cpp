@@ -2,12 +2,17 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include <bench/bench.h>
 #include <lockstep/tensor/base/error.h>
 
 #include "commands.h"
+#include "run/agent.h"
 
 namespace {
 
@@ -45,19 +50,39 @@ void add_bench(CLI::App& app) {
   });
 }
 
+/// What stands behind the first `--`, taken off the arguments: a program and its own, verbatim.
+std::vector<std::string> take_program(int& argc, char** argv) {
+  char** const end = argv + argc;
+  char** const dashes = std::find_if(argv, end, [](const char* argument) { return std::strcmp(argument, "--") == 0; });
+  argc = int(dashes - argv);
+  return dashes == end ? std::vector<std::string>() : std::vector<std::string>(dashes + 1, end);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  namespace launch = lockstep::launch;
+  constexpr int kUsage = 2;
+  const std::string command = argc > 1 ? argv[1] : "";
+  // What mpirun starts for `lockstep run`, and nobody else does: agent pipe|terminal PROGRAM ...
+  if (command == "agent" && argc > 3) return launch::run_agent(std::strcmp(argv[2], "terminal") == 0, argv + 3);
+  const std::vector<std::string> program = command == "run" ? take_program(argc, argv) : std::vector<std::string>();
   CLI::App app{"Lockstep: data-parallel training in lockstep"};
   app.set_version_flag("--version", std::string("lockstep " LOCKSTEP_VERSION));
   app.require_subcommand(1);
+  int exit_code = 0;
   try {
     add_ops(app);
     add_bench(app);
-    CLI11_PARSE(app, argc, argv);
+    launch::add_run(app, program, exit_code);
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (app.exit(error) == 0) return 0;
+    if (command == "run" && program.empty()) std::cerr << "The program follows after `--`: lockstep run -n 4 -- ./program args\n";
+    return kUsage;
   } catch (const lockstep::Error& error) {
     std::cerr << "lockstep: " << error.what() << "\n";
     return 1;
   }
-  return 0;
+  return exit_code;
 }

@@ -1,5 +1,6 @@
 // Learns to tell ten kinds of clothes apart on 28 x 28 grey pictures: what ./launch/quickstart runs. Trains on 54,000 pictures, watches 6,000
 // others to keep the best weights, and reports on the 10,000 test pictures: accuracy, who was taken for whom, and the surest mistakes.
+// Nothing in it depends on how many ranks run it: fit and predict share the work, rank 0 prints (dist::out()) and writes.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -105,7 +106,7 @@ void run(const Options& options) {
   const Tensor x_test = scaled(data.test.images);
 
   nn::Sequential model = options.model == "mlp" ? mlp() : cnn();
-  std::cout << model.summary();
+  dist::out() << model.summary();
   constexpr double kValidation = 0.1;
   const double steps = std::ceil(std::floor(double(options.samples) * (1 - kValidation)) / double(options.batch_size));
   model.compile({.optimizer = optim::Adam({.learning_rate = optim::CosineDecay({.initial_learning_rate = 1e-3, .decay_steps = steps * double(options.epochs), .alpha = 0.01})}),
@@ -124,14 +125,14 @@ void run(const Options& options) {
   const Tensor probabilities = model.predict(x_test, {.batch_size = 500, .verbose = 0});
   const Tensor guesses = argmax(probabilities, 1, int32);
   const std::string table = io::format_confusion_matrix(confusion_matrix(data.test.labels, guesses), data.class_names);
-  std::cout << "\nWhat the test pictures show (rows), and what they were taken for (columns):\n" << table << "\n";
-  show_mistakes(data, probabilities, guesses, options.output + "/mistakes.png");
-  save_weights(model, options.output + "/weights.npz");
-
   const double accuracy = reduce_mean(cast(equal(guesses, data.test.labels), float64)).item<double>();
   std::ostringstream line;
   line << "test accuracy " << std::fixed << std::setprecision(2) << 100 * accuracy << " % (" << options.model << ", " << model.count_params() << " weights, " << history.epoch.size() << " epochs in "
-       << std::setprecision(0) << seconds << " s)\n";
+       << std::setprecision(0) << seconds << " s on " << dist::world_size() << (dist::world_size() == 1 ? " rank)\n" : " ranks)\n");
+  if (!dist::is_chief()) return;
+  std::cout << "\nWhat the test pictures show (rows), and what they were taken for (columns):\n" << table << "\n";
+  show_mistakes(data, probabilities, guesses, options.output + "/mistakes.png");
+  save_weights(model, options.output + "/weights.npz");
   std::cout << "\n" << line.str();
   std::ofstream(options.output + "/report.txt") << line.str() << "\n" << table;
 }

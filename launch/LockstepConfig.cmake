@@ -5,7 +5,9 @@ find_dependency(hwy)
 find_dependency(nlohmann_json)
 find_dependency(ZLIB)
 find_dependency(PNG)
-foreach(LIBRARY dnnl re2 zip)  # not their CMake packages, which ask for more than the libraries
+find_dependency(MPI COMPONENTS CXX)
+find_dependency(Threads)
+foreach(LIBRARY dnnl lapacke re2 zip)  # not their CMake packages, which ask for more than the libraries
   if(NOT TARGET Lockstep::${LIBRARY})
     find_library(LOCKSTEP_${LIBRARY}_LIBRARY ${LIBRARY})
     if(NOT LOCKSTEP_${LIBRARY}_LIBRARY)

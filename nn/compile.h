@@ -83,6 +83,13 @@ struct CompileOptions {
   bool run_eagerly = false;
   /// With a float16 policy, the optimizer is wrapped in a LossScaleOptimizer.
   bool auto_scale_loss = true;
+  /// Where several ranks train: gradients travel in this dtype (bfloat16: half the bytes, 8 bits of precision), and are added in float32.
+  std::optional<DType> gradient_wire = {};
+  /// Where several ranks train: each keeps the optimizer's state for a part of every weight only (Optimizer::shard_state).
+  bool shard_optimizer_state = false;
+  /// Where several ranks share a batch: do all BatchNormalization layers use the statistics of the whole (true), of each rank's rows (false), or what
+  /// each layer says itself (`synchronized`)?
+  std::optional<bool> synchronized_batch_norm = {};
 };
 
 }  // namespace lockstep::nn

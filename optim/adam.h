@@ -128,6 +128,7 @@ class Lamb : public Optimizer {
   void fields(Fields& f) override;
 
  protected:
+  bool elementwise() const override { return false; }
   void build_slots(std::span<const Variable> variables) override;
   void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;
 

@@ -25,6 +25,7 @@ class Adafactor : public Optimizer {
   void fields(Fields& f) override;
 
  protected:
+  bool elementwise() const override { return false; }
   void build_slots(std::span<const Variable> variables) override;
   void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;
 
@@ -61,6 +62,7 @@ class Muon : public Optimizer {
   void fields(Fields& f) override;
 
  protected:
+  bool elementwise() const override { return false; }
   void build_slots(std::span<const Variable> variables) override;
   std::optional<double> weight_decay_of(const Variable& variable) const override;
   void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;

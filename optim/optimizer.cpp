@@ -1,11 +1,16 @@
 #include <lockstep/optim/optimizer.h>
 
 #include <algorithm>
+#include <array>
 
 #include <nlohmann/json.hpp>
 #include <re2/re2.h>
 
 #include <lockstep/optim/clipping.h>
+#include <lockstep/autodiff/control_flow.h>
+#include <lockstep/dist/collectives.h>
+#include <lockstep/dist/gradients.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
@@ -144,7 +149,8 @@ Variable Optimizer::add_slot(const Variable& variable, std::string_view slot, do
 }
 
 Variable Optimizer::add_slot(const Variable& variable, std::string_view slot, const Tensor& initial) {
-  return slots_[variable.key()].insert_or_assign(std::string(slot), add_state(variable.path() + "/" + std::string(slot), initial)).first->second;
+  state_.emplace_back(initial, Variable::Options{.path = path() + "/" + variable.path() + "/" + std::string(slot), .trainable = false, .kind = variable.kind()});
+  return slots_[variable.key()].insert_or_assign(std::string(slot), state_.back()).first->second;
 }
 
 const Variable& Optimizer::slot(const Variable& variable, std::string_view slot) const {
@@ -152,6 +158,18 @@ const Variable& Optimizer::slot(const Variable& variable, std::string_view slot)
     if (const auto found = slots->second.find(slot); found != slots->second.end()) return found->second;
   throw NotFoundError("variable '" + variable.path() + "' has no slot '" + std::string(slot) + "'", class_name(), "create it in build_slots, by add_slot");
 }
+
+namespace {
+
+/// This rank's elements of x, counted in row-major order; all ranks have as many, the last ones zeros at the end.
+Tensor own_part(const Tensor& x) {
+  const std::int64_t ranks = dist::world_size(), count = x.numel(), each = (count + ranks - 1) / ranks;
+  Tensor flat = reshape(x, {-1});
+  if (each * ranks > count) flat = concat(std::array{flat, zeros({each * ranks - count}, x.dtype())}, 0);
+  return flat[slice(dist::rank() * each, (dist::rank() + 1) * each)];
+}
+
+}  // namespace
 
 void Optimizer::build(std::span<const Variable> variables) {
   if (built_) return;
@@ -163,7 +181,19 @@ void Optimizer::build(std::span<const Variable> variables) {
   if (common_.gradient_accumulation_steps)
     for (const Variable& variable : variables) add_slot(variable, "gradient_accumulator");
   built_ = true;
-  build_slots(trainable_);
+  if (!sharded_) return build_slots(trainable_);
+  std::vector<Variable> parts;
+  for (const Variable& variable : trainable_) {
+    parts.emplace_back(own_part(variable.value()), Variable::Options{.path = variable.path(), .trainable = false, .kind = StateKind::sharded});
+    parts_.emplace(variable.key(), parts.back());
+  }
+  build_slots(parts);
+}
+
+void Optimizer::shard_state() {
+  if (built_) throw FailedPreconditionError("the state can be dealt out to the ranks only before the optimizer is built", class_name());
+  if (!elementwise()) throw InvalidArgumentError("its updates need whole variables, so that its state cannot be dealt out to the ranks", class_name(), "use an optimizer that moves each element by itself, as Adam does");
+  sharded_ = dist::world_size() > 1;
 }
 
 void Optimizer::exclude_from_weight_decay(std::span<const Variable> variables, const std::vector<std::string>& patterns) {
@@ -183,7 +213,15 @@ void Optimizer::constrain(const Variable& variable, std::function<Tensor(const T
   constraints_.insert_or_assign(variable.key(), std::move(constraint));
 }
 
-Tensor Optimizer::scale_loss(const Tensor& loss) { return common_.loss_scale_factor ? loss * *common_.loss_scale_factor : loss; }
+Tensor Optimizer::scale_loss(const Tensor& loss) {
+  const Tensor shared = replica_scaled(loss);
+  return common_.loss_scale_factor ? shared * *common_.loss_scale_factor : shared;
+}
+
+Tensor Optimizer::replica_scaled(const Tensor& loss) {
+  const dist::Replica* replica = dist::replica();
+  return !replica || replica->even() ? loss : loss * (replica->share() * replica->count);
+}
 
 void Optimizer::finalize_variable_values(std::span<const Variable> variables) {
   if (!common_.use_ema) return;
@@ -255,12 +293,22 @@ void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variabl
   if (dense.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
   if (!missing.empty()) warn_missing(missing);
 
-  if (common_.gradient_accumulation_steps) accumulate(dense, moved);
-  else update(std::move(dense), moved);
+  // Members of one process share the accumulators, which then must hold what all of them have: they reduce at every step.
+  if (common_.gradient_accumulation_steps) accumulate(dist::replica() && dist::replica()->joint ? over_replicas(std::move(dense), moved) : dense, moved);
+  else update(over_replicas(std::move(dense), moved), moved);
   if (common_.use_ema) update_averages();
   for (const Variable& variable : moved)
     if (const auto found = constraints_.find(variable.key()); found != constraints_.end()) variable.assign(found->second(variable.value()));
   iterations_.assign_add(1);
+}
+
+/// The means over the replicas, where there are any.
+std::vector<Tensor> Optimizer::over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+  if (!dist::replica()) return gradients;
+  const std::vector<Gradient> given(gradients.begin(), gradients.end());
+  const std::vector<Gradient> reduced = dist::reduce_gradients(given, variables);
+  for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i] = reduced[i].dense();
+  return gradients;
 }
 
 void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables) {
@@ -271,6 +319,12 @@ void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const
     const Variable& sum = slot(variables[i], "gradient_accumulator");
     sum.assign_add(gradients[i]);
     means.push_back(sum.value() / double(period));
+  }
+  if (dist::replica() && !dist::replica()->joint) {
+    // Between two updates nothing travels: whether one is due is the same on all ranks.
+    const Tensors reduced = autodiff::cond(
+        due, [&] { const std::vector<Tensor> all = over_replicas(means, variables); return Tensors(all.begin(), all.end()); }, [&] { return Tensors(means.begin(), means.end()); });
+    means.assign(reduced.begin(), reduced.end());
   }
   std::vector<Variable> touched(variables.begin(), variables.end());
   touched.insert(touched.end(), state_.begin(), state_.end());
@@ -289,13 +343,35 @@ void Optimizer::update(std::vector<Tensor> gradients, std::span<const Variable> 
   else if (common_.clipvalue.value_or(0) > 0)
     for (Tensor& gradient : gradients) gradient = clip_by_value(gradient, -*common_.clipvalue, *common_.clipvalue);
 
+  if (sharded_) update_parts(std::move(gradients), variables);
+  else move(gradients, variables, variables);
+}
+
+/// Moves variables, or parts of those that they are `known_as`.
+void Optimizer::move(std::span<const Tensor> gradients, std::span<const Variable> variables, std::span<const Variable> known_as) {
   const Tensor rate = learning_rate();
-  for (const Variable& variable : variables) {
-    const std::optional<double> decay = weight_decay_of(variable);
-    if (decay && decays(variable)) variable.assign(variable.value() - variable.value() * *decay * cast(rate, variable.dtype()));
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    const Variable& variable = variables[i];
+    const std::optional<double> decay = weight_decay_of(known_as[i]);
+    if (decay && decays(known_as[i])) variable.assign(variable.value() - variable.value() * *decay * cast(rate, variable.dtype()));
   }
   begin_update();
   for (std::size_t i = 0; i < gradients.size(); ++i) update_step(gradients[i], variables[i], cast(rate, variables[i].dtype()));
+}
+
+void Optimizer::update_parts(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+  std::vector<Variable> parts;
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    parts.push_back(parts_.at(variables[i].key()));
+    parts[i].assign(own_part(variables[i].value()));
+    gradients[i] = own_part(gradients[i]);
+  }
+  move(gradients, parts, variables);
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    const Shape& shape = variables[i].shape();
+    const Tensor whole = dist::all_gather(parts[i].value(), {.label = variables[i].path()});
+    variables[i].assign(reshape(whole[slice(0, shape.numel())], Ints(shape.begin(), shape.end())));
+  }
 }
 
 void Optimizer::update_step(const Tensor&, const Variable&, const Tensor&) {

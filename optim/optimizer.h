@@ -89,10 +89,14 @@ class Optimizer : public Component {
   void build(std::span<const Variable> variables);
   void build(std::initializer_list<Variable> variables) { build(std::span<const Variable>(variables.begin(), variables.size())); }
   bool built() const { return built_; }
+  /// Before build(): each rank of the world keeps the state of, and moves, only its part of every variable; then the ranks exchange the parts. The same
+  /// bits with less memory (ZeRO stage 1: Rajbhandari et al., 2020). Averages and accumulators stay whole. All ranks call apply() then.
+  /// Throws InvalidArgumentError for an optimizer whose update of an element depends on others, FailedPreconditionError when it is built already.
+  virtual void shard_state();
   /// The variables it was built for.
   const std::vector<Variable>& trainable_variables() const { return trainable_; }
 
-  /// Moves the variables by their gradients; without variables, those it was built for. A variable without gradient stays (with one
+  /// Moves the variables by their gradients (in a step of several replicas, by the means of theirs); without variables, those it was built for. A variable without gradient stays (with one
   /// warning). Throws InvalidArgumentError if there are no gradients at all, or for a variable it was not built for.
   void apply(std::span<const Gradient> gradients, std::span<const Variable> variables = {});
   void apply(std::span<const Gradient> gradients, std::initializer_list<Variable> variables) {
@@ -123,7 +127,7 @@ class Optimizer : public Component {
   void exclude_from_weight_decay(const std::vector<std::string>& patterns) { exclude_from_weight_decay({}, patterns); }
   /// After each call, `variable` becomes `constraint(variable)`.
   virtual void constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint);
-  /// The loss as its gradients must be taken: times the loss scale.
+  /// The loss as its gradients must be taken: times the loss scale, and, where replicas have different numbers of rows, by their share.
   virtual Tensor scale_loss(const Tensor& loss);
   virtual void set_loss_scale_factor(std::optional<double> factor) { common_.loss_scale_factor = factor; }
   /// With use_ema, gives the variables their averages.
@@ -139,6 +143,8 @@ class Optimizer : public Component {
  protected:
   explicit Optimizer(CommonOptions options = {});
 
+  /// Does an element move by its own gradient and state alone? Then its state can be kept by another rank than its neighbours'.
+  virtual bool elementwise() const { return true; }
   /// Creates the state of all variables.
   virtual void build_slots(std::span<const Variable> variables) { static_cast<void>(variables); }
   /// Once per update, before the variables: state that is not a variable's.
@@ -169,6 +175,8 @@ class Optimizer : public Component {
   static void move_to(Optimizer& inner, std::string path) {
     if (!inner.created_) inner.path_ = std::move(path);
   }
+  /// `loss` as the mean of the replicas' gradients needs it, where these have different numbers of rows (see dist/replica.h).
+  static Tensor replica_scaled(const Tensor& loss);
   /// The field "name", for optimizers that do not take the common options.
   void name_field(Fields& f);
 
@@ -179,9 +187,12 @@ class Optimizer : public Component {
   void create_common();
   void require_known(std::span<const Variable> variables) const;
   void warn_missing(const std::vector<std::string>& paths);
+  static std::vector<Tensor> over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables);
   void accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables);
   void update(std::vector<Tensor> gradients, std::span<const Variable> variables);
   void update_averages();
+  void update_parts(std::vector<Tensor> gradients, std::span<const Variable> variables);
+  void move(std::span<const Tensor> gradients, std::span<const Variable> variables, std::span<const Variable> known_as);
   bool decays(const Variable& variable) const;
 
   CommonOptions common_;
@@ -191,6 +202,8 @@ class Optimizer : public Component {
   Variable iterations_, rate_;
   std::vector<Variable> state_;  // in Keras's order
   std::vector<Variable> trainable_;
+  bool sharded_ = false;
+  std::unordered_map<const void*, Variable> parts_;  // of each variable, if sharded: this rank's elements, and zeros behind the last
   std::unordered_set<const void*> known_;
   std::unordered_map<const void*, std::map<std::string, Variable, std::less<>>> slots_;
   std::unordered_map<const void*, std::function<Tensor(const Tensor&)>> constraints_;

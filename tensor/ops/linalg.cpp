@@ -1,34 +1,38 @@
-// Dense linear algebra on the last two axes, by Eigen.
+// Dense linear algebra on the last two axes, by LAPACK.
 
+#include <algorithm>
 #include <cmath>
-
-#include <Eigen/Cholesky>
-#include <Eigen/LU>
-#include <Eigen/QR>
+#include <utility>
 
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/lapack.h>
 #include <lockstep/tensor/ops/rules.h>
-#include <lockstep/tensor/ops/spectral.h>
 
 namespace lockstep {
 namespace {
 
 using G = const GradContext&;
 
-using Matrix = Eigen::MatrixXd;
+using lapack::Lu;
+using lapack::Matrix;
 
-/// Everything is computed in float64, column-major: one instance of Eigen's solvers, and float32 operands lose nothing on the way.
 Matrix read(const void* from, DType dtype, std::int64_t index, std::int64_t rows, std::int64_t columns) {
-  const auto as = [&]<class T>(TypeTag<T>) -> Matrix {
-    using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    return Eigen::Map<const RowMajor>(static_cast<const T*>(from) + index * rows * columns, rows, columns).template cast<double>();
-  };
-  return dtype == float32 ? as(TypeTag<float>{}) : as(TypeTag<double>{});
-}
-void write(const Matrix& matrix, void* to, DType dtype, std::int64_t index) {
+  Matrix matrix(rows, columns);
   const auto as = [&]<class T>(TypeTag<T>) {
-    using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    Eigen::Map<RowMajor>(static_cast<T*>(to) + index * matrix.size(), matrix.rows(), matrix.cols()) = matrix.cast<T>();
+    const T* x = static_cast<const T*>(from) + index * rows * columns;
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = 0; column < columns; ++column) matrix(row, column) = double(*x++);
+  };
+  if (dtype == float32) as(TypeTag<float>{});
+  else as(TypeTag<double>{});
+  return matrix;
+}
+void write(const Matrix& matrix, void* to, DType dtype, std::int64_t index, bool transposed = false) {
+  const auto as = [&]<class T>(TypeTag<T>) {
+    T* z = static_cast<T*>(to) + index * matrix.rows * matrix.columns;
+    if (transposed) std::transform(matrix.values.begin(), matrix.values.end(), z, [](double value) { return T(value); });
+    for (std::int64_t row = 0; !transposed && row < matrix.rows; ++row)
+      for (std::int64_t column = 0; column < matrix.columns; ++column) *z++ = T(matrix(row, column));
   };
   if (dtype == float32) as(TypeTag<float>{});
   else as(TypeTag<double>{});
@@ -69,9 +73,9 @@ void per_matrix_infer(InferContext& context) {
 BoundKernel cholesky_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
     for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-      const Eigen::LLT<Matrix> factor(read(in[0], dtype, b, s.rows, s.rows));
-      if (factor.info() != Eigen::Success) refuse_matrix("cholesky", b, "is not positive definite");
-      write(factor.matrixL(), out[0], dtype, b);
+      Matrix x = read(in[0], dtype, b, s.rows, s.rows);
+      if (!lapack::cholesky(x)) refuse_matrix("cholesky", b, "is not positive definite");
+      write(x, out[0], dtype, b);
     }
   };
 }
@@ -108,11 +112,14 @@ Gradients cholesky_gradient(G context) {
 /// Column of the size of matrices from one number each.
 Tensor as_matrix(const Tensor& x) { return expand_dims(expand_dims(x, -1), -1); }
 
-using Lu = Eigen::PartialPivLU<Matrix>;
-
 BoundKernel det_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
-    for (std::int64_t b = 0; b < s.batch; ++b) write(s.rows == 0 ? 1.0 : Lu(read(in[0], dtype, b, s.rows, s.rows)).determinant(), out[0], dtype, b);
+    for (std::int64_t b = 0; b < s.batch; ++b) {
+      const Lu lu(read(in[0], dtype, b, s.rows, s.rows));
+      double product = lu.sign();
+      for (std::int64_t i = 0; i < s.rows; ++i) product *= lu.pivot(i);
+      write(product, out[0], dtype, b);
+    }
   };
 }
 Gradients det_gradient(G context) {
@@ -121,19 +128,18 @@ Gradients det_gradient(G context) {
 }
 
 /// LU of a matrix that must not be singular.
-Lu invertible(const Matrix& x, std::string_view op, std::int64_t index) {
-  Lu lu(x);
-  const auto diagonal = lu.matrixLU().diagonal();
-  for (Eigen::Index i = 0; i < diagonal.size(); ++i)
-    if (diagonal[i] == 0) refuse_matrix(op, index, "is singular");
+Lu invertible(Matrix x, std::string_view op, std::int64_t index) {
+  Lu lu(std::move(x));
+  if (lu.singular()) refuse_matrix(op, index, "is singular");
   return lu;
 }
 
 BoundKernel inv_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
     for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-      const Matrix inverse = invertible(read(in[0], dtype, b, s.rows, s.rows), "inv", b).inverse();
-      write(adjoint ? Matrix(inverse.transpose()) : inverse, out[0], dtype, b);
+      Matrix inverse = lapack::identity(s.rows, s.rows);
+      invertible(read(in[0], dtype, b, s.rows, s.rows), "inv", b).solve(inverse, false);
+      write(inverse, out[0], dtype, b, adjoint);
     }
   };
 }
@@ -154,9 +160,9 @@ void solve_infer(InferContext& context) {
 BoundKernel solve_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
     for (std::int64_t b = 0; b < s.batch && s.rows > 0 && columns > 0; ++b) {
-      Matrix x = read(in[0], dtype, b, s.rows, s.rows);
-      if (adjoint) x.transposeInPlace();
-      write(invertible(x, "solve", b).solve(read(in[1], dtype, b, s.rows, columns)), out[0], dtype, b);
+      Matrix z = read(in[1], dtype, b, s.rows, columns);
+      invertible(read(in[0], dtype, b, s.rows, s.rows), "solve", b).solve(z, adjoint);
+      write(z, out[0], dtype, b);
     }
   };
 }
@@ -169,12 +175,8 @@ Gradients solve_gradient(G context) {
 BoundKernel triangular_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), columns = sizes_of(context.shape(1)).columns, dtype = context.dtype_of(0), lower = context.boolean("lower"), adjoint = context.boolean("adjoint")](Inputs in, Outputs out) {
     for (std::int64_t b = 0; b < s.batch && s.rows > 0 && columns > 0; ++b) {
-      Matrix x = read(in[0], dtype, b, s.rows, s.rows), z = read(in[1], dtype, b, s.rows, columns);
-      for (std::int64_t i = 0; i < s.rows; ++i)
-        if (x(i, i) == 0) refuse_matrix("triangular_solve", b, "is singular");
-      if (adjoint) x.transposeInPlace();
-      if (lower != adjoint) x.triangularView<Eigen::Lower>().solveInPlace(z);
-      else x.triangularView<Eigen::Upper>().solveInPlace(z);
+      Matrix z = read(in[1], dtype, b, s.rows, columns);
+      if (!lapack::solve_triangular(read(in[0], dtype, b, s.rows, s.rows), z, lower, adjoint)) refuse_matrix("triangular_solve", b, "is singular");
       write(z, out[0], dtype, b);
     }
   };
@@ -193,15 +195,12 @@ void slogdet_infer(InferContext& context) {
 BoundKernel slogdet_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
     for (std::int64_t b = 0; b < s.batch; ++b) {
-      double sign = 1, log = 0;
-      if (s.rows > 0) {
-        const Lu lu(read(in[0], dtype, b, s.rows, s.rows));
-        sign = double(lu.permutationP().determinant());
-        for (std::int64_t i = 0; i < s.rows; ++i) {
-          const double pivot = lu.matrixLU()(i, i);
-          sign *= pivot > 0 ? 1 : pivot < 0 ? -1 : 0;
-          log += std::log(std::fabs(pivot));
-        }
+      const Lu lu(read(in[0], dtype, b, s.rows, s.rows));
+      double sign = lu.sign(), log = 0;
+      for (std::int64_t i = 0; i < s.rows; ++i) {
+        const double pivot = lu.pivot(i);
+        sign *= pivot > 0 ? 1 : pivot < 0 ? -1 : 0;
+        log += std::log(std::fabs(pivot));
       }
       write(sign, out[0], dtype, b);
       write(log, out[1], dtype, b);
@@ -224,17 +223,15 @@ void qr_infer(InferContext& context) {
 }
 BoundKernel qr_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), full = context.boolean("full_matrices")](Inputs in, Outputs out) {
-    const std::int64_t least = std::min(s.rows, s.columns), inner = full ? s.rows : least;
+    const std::int64_t inner = full ? s.rows : std::min(s.rows, s.columns);
     for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
       if (s.columns == 0) {
-        write(Matrix::Identity(s.rows, inner), out[0], dtype, b);
+        write(lapack::identity(s.rows, inner), out[0], dtype, b);
         continue;
       }
-      const Eigen::HouseholderQR<Matrix> factor(read(in[0], dtype, b, s.rows, s.columns));
-      write(factor.householderQ() * Matrix::Identity(s.rows, inner), out[0], dtype, b);
-      Matrix r = Matrix::Zero(inner, s.columns);
-      r.topRows(least) = factor.matrixQR().topRows(least).triangularView<Eigen::Upper>();
-      write(r, out[1], dtype, b);
+      const lapack::Qr factors = lapack::qr(read(in[0], dtype, b, s.rows, s.columns), inner);
+      write(factors.q, out[0], dtype, b);
+      write(factors.r, out[1], dtype, b);
     }
   };
 }
@@ -268,14 +265,13 @@ void svd_infer(InferContext& context) {
 BoundKernel svd_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0), vectors = context.boolean("compute_uv")](Inputs in, Outputs out) {
     const std::int64_t inner = std::min(s.rows, s.columns);
-    Matrix values(inner, 1), u(vectors ? s.rows : 0, inner), v(vectors ? s.columns : 0, inner);
     for (std::int64_t b = 0; b < s.batch && inner > 0; ++b) {
-      const Matrix x = read(in[0], dtype, b, s.rows, s.columns);
-      if (!spectral::svd(x.data(), s.rows, s.columns, values.data(), vectors ? u.data() : nullptr, v.data())) refuse_matrix("svd", b, "did not converge (is it finite?)");
-      write(values, out[0], dtype, b);
+      const lapack::Svd parts = lapack::svd(read(in[0], dtype, b, s.rows, s.columns), vectors);
+      if (!parts.converged) refuse_matrix("svd", b, "did not converge (is it finite?)");
+      write(parts.values, out[0], dtype, b);
       if (!vectors) continue;
-      write(u, out[1], dtype, b);
-      write(v, out[2], dtype, b);
+      write(parts.u, out[1], dtype, b);
+      write(parts.v, out[2], dtype, b);
     }
   };
 }
@@ -314,11 +310,11 @@ void eigh_infer(InferContext& context) {
 }
 BoundKernel eigh_cpu(const BindContext& context) {
   return [s = sizes_of(context.shape(0)), dtype = context.dtype_of(0)](Inputs in, Outputs out) {
-    Matrix values(s.rows, 1), vectors(s.rows, s.rows);
     for (std::int64_t b = 0; b < s.batch && s.rows > 0; ++b) {
-      if (!spectral::eigh(read(in[0], dtype, b, s.rows, s.rows).data(), s.rows, values.data(), vectors.data())) refuse_matrix("eigh", b, "did not converge (is it finite?)");
-      write(values, out[0], dtype, b);
-      write(vectors, out[1], dtype, b);
+      const lapack::Eigh parts = lapack::eigh(read(in[0], dtype, b, s.rows, s.rows));
+      if (!parts.converged) refuse_matrix("eigh", b, "did not converge (is it finite?)");
+      write(parts.values, out[0], dtype, b);
+      write(parts.vectors, out[1], dtype, b);
     }
   };
 }

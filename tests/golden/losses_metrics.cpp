@@ -1,5 +1,6 @@
 // losses_metrics.h5: losses with reductions, weights and masks; metrics over batches and ranks; what both refuse.
 
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/loss.h>
 #include <lockstep/nn/metric.h>
 #include <lockstep/nn/metrics.h>
@@ -127,15 +128,21 @@ void check_metric(const Case& c) {
 
   // Two ranks that saw every second row: their states add up to those of all rows, and give the same result.
   std::vector<Tensor> total;
+  std::shared_ptr<Metric> own;  // of this process, if it is one of two
   for (int rank = 0; rank < 2; ++rank) {
     const auto local = metric_of(c);
     for (std::int64_t b = 0; b < batches; ++b) local->update_state(rows_of_rank(row(y_true, b), rank), rows_of_rank(row(y_pred, b), rank), rows_of_rank(row(weight, b), rank));
     require_states(c, "rank" + std::to_string(rank) + "_state", values_of(*local));
     require_value(c, "result of a rank alone", local->result(), c.spec.at("rank_results")[std::size_t(rank)]);
     const std::vector<Tensor> states = values_of(*local);
+    if (rank == dist::rank()) own = local;
     for (std::size_t i = 0; i < states.size(); ++i)
       if (rank == 0) total.push_back(states[i]);
       else total[i] = total[i] + states[i];
+  }
+  if (dist::world_size() == 2) {
+    require_value(c, "result over the two ranks of this job", own->reduced_result(), row(c.at("results"), batches - 1));
+    require_value(c, "result of this rank, afterwards", own->result(), c.spec.at("rank_results")[std::size_t(dist::rank())]);
   }
   for (std::size_t i = 0; i < total.size(); ++i) variables[i].assign(total[i]);
   require_value(c, "result of the sum of the ranks' states", metric->result(), row(c.at("results"), batches - 1));

@@ -1,4 +1,4 @@
-// A program of somebody who installed Lockstep. It uses what the libraries need inside: oneDNN, Highway, Eigen and OpenMP.
+// A program of somebody who installed Lockstep. It uses what the libraries need inside: oneDNN, Highway, LAPACK and OpenMP.
 
 #include <lockstep/lockstep.h>
 

@@ -144,12 +144,12 @@ void Agent::forward(RecordKind kind, Descriptor& from) {
   else if (count == 0 || (errno != EINTR && errno != EAGAIN)) from.close();  // (a terminal nobody writes to any more is an error)
 }
 
-/// What the program has left; another process may hold its ends open, and is not waited for.
+/// What the program has left in its pipes, of 64 KiB; another process may hold their ends open, and even write: it is not waited for.
 void Agent::drain() {
   for (const auto& [kind, from] : {std::pair{RecordKind::out, &out_.read}, std::pair{RecordKind::err, &err_.read}}) {
     if (*from) fcntl(from->number(), F_SETFL, O_NONBLOCK);
     pollfd ready{from->number(), POLLIN, 0};
-    while (*from && poll(&ready, 1, 0) > 0) forward(kind, *from);
+    for (int reads = 0; reads < 32 && *from && poll(&ready, 1, 0) > 0; ++reads) forward(kind, *from);
   }
 }
 

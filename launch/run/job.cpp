@@ -112,7 +112,7 @@ void Job::read_signals() {
 void Job::ask(int signal) {
   end_.interrupted = signal;
   if (started_.empty()) return end_mpirun();
-  printer_.say(std::string(signal == SIGINT ? "interrupted" : "asked to end") + ": the ranks get " + std::to_string(int(options_.grace)) + " s to end (once more ends them at once)");
+  printer_.say(std::string(signal == SIGINT ? "interrupted" : "asked to end") + ": the ranks get " + seconds_text(options_.grace) + " to end (once more ends them at once)");
   kill(mpirun_, signal == SIGINT ? kInterruptRank : kTerminateRank);
   patience_ = std::min(patience_, Clock::now() + seconds(options_.grace));
 }

@@ -141,6 +141,12 @@ Outcome judge(const JobEnd& job, const std::vector<int>& restart_on, bool ran_be
   return outcome;
 }
 
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g s", seconds);
+  return text;
+}
+
 std::vector<std::string> readable_lines(const std::string& text) {
   std::vector<std::string> readable;
   std::istringstream lines(text);

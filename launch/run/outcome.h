@@ -55,6 +55,9 @@ Outcome judge(const JobEnd& end, const std::vector<int>& restart_on, bool ran_be
 /// What mpirun's own text says of the rank that ended first, if the rank's agent could not.
 bool find_end_in_text(const std::string& text, RankEnd& end);
 
+/// "0.5 s", "30 s"
+std::string seconds_text(double seconds);
+
 /// The lines of mpirun's text that tell something: without rulers, its own bookkeeping and the pages of what might be wrong.
 std::vector<std::string> readable_lines(const std::string& text);
 

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <iostream>
-#include <sstream>
 
 #include <lockstep/tensor/base/error.h>
 
@@ -35,13 +33,6 @@ int wait_for_restart(Signals& signals, double seconds, Clock::time_point deadlin
   return 0;
 }
 
-std::string rounded(double seconds) {
-  std::ostringstream text;
-  text.precision(3);
-  text << seconds << " s";
-  return text.str();
-}
-
 /// Attempts until one is the last.
 int attempts(const RunOptions& options, const JobPlan& plan, Printer& printer) {
   Signals signals{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -63,7 +54,7 @@ int attempts(const RunOptions& options, const JobPlan& plan, Printer& printer) {
       if (outcome.restartable && restart > 0) printer.say("no restart is left of " + std::to_string(options.max_restarts));
       return outcome.code;
     }
-    printer.say("restart " + std::to_string(restart + 1) + " of " + std::to_string(options.max_restarts) + " in " + rounded(backoff));
+    printer.say("restart " + std::to_string(restart + 1) + " of " + std::to_string(options.max_restarts) + " in " + seconds_text(backoff));
     if (const int signal = wait_for_restart(signals, backoff, deadline)) return kSignal + signal;
     if (Clock::now() >= deadline) {
       printer.say("the job ran past its time (--timeout)");

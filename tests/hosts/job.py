@@ -3,6 +3,7 @@ import contextlib
 import itertools
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,20 @@ import uuid
 
 LOCKSTEP, RANKS, HOSTS_SCRIPT = os.environ["LOCKSTEP_COMMAND"], os.environ["LOCKSTEP_TEST_RANKS"], os.environ["LOCKSTEP_HOSTS_SCRIPT"]
 
+# A training that ends with a hash of all weights, the same for any number of ranks.
+PROMISE = os.environ["LOCKSTEP_TEST_PROMISE"]
+
 # Nothing of a job that is around us.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "OMP_", "LOCKSTEP_"))}
+
+
+def hashes(text):
+    """What the ranks of PROMISE have printed."""
+    return set(re.findall(r"rank \d+ of (\d+): (\w+)", text))
+
+
+def hash_alone(model, shards):
+    return re.search(r"rank 0 of 1: (\w+)", subprocess.run([PROMISE, model, str(shards)], env={**ENVIRONMENT, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.PIPE, text=True).stdout)[1]
 
 
 class Job:

@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from job import ENVIRONMENT, LOCKSTEP, RANKS, JobTest
+from job import ENVIRONMENT, LOCKSTEP, PROMISE, RANKS, JobTest, hash_alone, hashes
 
 
 class Start(JobTest):
@@ -46,6 +46,10 @@ class Start(JobTest):
         job.process.stdin.close()
         self.assertEqual(job.end(), 0)
         self.assertEqual(job.out, "hello\n")
+
+    def test_trains_to_the_same_bits_as_alone(self):
+        job = self.finish("-n", 2, "--", PROMISE, "cnn", 4, environment={"OMP_NUM_THREADS": "1"})
+        self.assertEqual(hashes(job.out), {("2", hash_alone("cnn", 4))}, job.out)
 
 
 class Refusals(JobTest):

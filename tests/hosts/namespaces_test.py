@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from job import ENVIRONMENT, HOSTS_SCRIPT, LOCKSTEP, RANKS, Hosts, JobTest
+from job import ENVIRONMENT, HOSTS_SCRIPT, LOCKSTEP, PROMISE, RANKS, Hosts, JobTest, hash_alone, hashes
 
 
 def namespaces():
@@ -30,6 +30,10 @@ class AcrossHosts(JobTest):
         for rank in range(4):
             self.assertIn(f"rank {rank} of 4 on {self.hosts.host(1 + rank // 2)}: sum 6\n", job.out)
         self.assertEqual(job.err, "")
+
+    def test_trains_across_hosts_to_the_same_bits_as_alone(self):
+        job = self.run_across("--", PROMISE, "cnn", 4, environment={"OMP_NUM_THREADS": "1"})
+        self.assertEqual(hashes(job.out), {("4", hash_alone("cnn", 4))}, job.out)
 
     def test_takes_the_hosts_from_a_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=" with spaces") as file:

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
-from job import LOCKSTEP, RANKS, Hosts, JobTest
+from job import LOCKSTEP, PROMISE, RANKS, Hosts, JobTest, hash_alone, hashes
 
 
 class Slurm(JobTest):
@@ -35,6 +35,17 @@ class Slurm(JobTest):
         self.assertEqual(code, 0, text)
         for rank in range(2):
             self.assertIn(f"rank {rank} of 2 on {self.hosts.host(1)}: sum 1\n", text)
+
+    def test_srun_with_pmix_trains_to_the_same_bits_as_alone(self):
+        code, text = self.inside("env", "OMP_NUM_THREADS=1", "srun", "--mpi=pmix", "-n", "2", PROMISE, "cnn", "4")
+        self.assertEqual(code, 0, text)
+        self.assertEqual(hashes(text), {("2", hash_alone("cnn", 4))}, text)
+
+    def test_srun_without_pmix_is_refused_with_the_remedy(self):
+        code, text = self.inside("srun", "-n", "2", PROMISE, "cnn", "4")
+        self.assertNotEqual(code, 0, text)
+        self.assertIn("srun --mpi=pmix", text)
+        self.assertEqual(hashes(text), set(), text)  # none trained alone
 
     def test_srun_tells_how_a_rank_ended(self):
         code, text = self.inside("srun", "--mpi=pmix", "-n", "2", "--kill-on-bad-exit=1", RANKS, "exit", "1", "3")

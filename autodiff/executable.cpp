@@ -7,6 +7,7 @@
 
 #include <lockstep/autodiff/fused.h>
 #include <lockstep/autodiff/trace.h>
+#include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/parallel.h>
 
 namespace lockstep::autodiff {
@@ -96,6 +97,8 @@ void Executable::build() {
   std::sort(lock_order_.begin(), lock_order_.end(), [&](int a, int b) {
     return std::less<>()(graph_.updates[std::size_t(a)].variable.key(), graph_.updates[std::size_t(b)].variable.key());
   });
+  lock_place_.resize(lock_order_.size());
+  for (std::size_t k = 0; k < lock_order_.size(); ++k) lock_place_[std::size_t(lock_order_[k])] = int(k);
 }
 
 Executable::Borrowed Executable::acquire() const {
@@ -176,11 +179,10 @@ void Executable::run_steps(Context& context) const {
   }
 }
 
-Tensors Executable::run(std::span<const Tensor> arguments) const {
-  if (interpreted_) return interpret(arguments);
-  Borrowed borrowed = acquire();
-  Context& context = *borrowed.context;
+const Variable::Lock& Executable::lock_of(const Context& context, int update) const { return context.locks[std::size_t(lock_place_[std::size_t(update)])]; }
 
+/// Points the table to the call's arguments, results and variables; from then on the variables to be updated are locked.
+void Executable::place_sources(Context& context, std::span<const Tensor> arguments, Tensors& results) const {
   // Variables that are only read: a snapshot each, taken before any lock is held.
   for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
     const Storage& storage = plan_.storages[s];
@@ -190,10 +192,7 @@ Tensors Executable::run(std::span<const Tensor> arguments) const {
     point(context, int(s), const_cast<void*>(context.snapshots[std::size_t(storage.index)].raw()));
   }
   for (const int u : lock_order_) context.locks.emplace_back(graph_.updates[std::size_t(u)].variable);
-  SmallVector<const Variable::Lock*, 16> lock_of(graph_.updates.size());
-  for (std::size_t k = 0; k < lock_order_.size(); ++k) lock_of[std::size_t(lock_order_[k])] = &context.locks[k];
 
-  Tensors results(graph_.results.size());
   for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
     const Storage& storage = plan_.storages[s];
     switch (storage.kind) {
@@ -205,12 +204,12 @@ Tensors Executable::run(std::span<const Tensor> arguments) const {
         break;
       }
       case Storage::Kind::variable: {
-        if (update_of_[s] >= 0) point(context, int(s), const_cast<void*>(lock_of[std::size_t(update_of_[s])]->value().raw()));
+        if (update_of_[s] >= 0) point(context, int(s), const_cast<void*>(lock_of(context, update_of_[s]).value().raw()));
         break;
       }
       case Storage::Kind::update: {
         const auto u = std::size_t(storage.index);
-        Tensor& current = lock_of[u]->value();
+        Tensor& current = lock_of(context, storage.index).value();
         if (!current.unique()) context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
         point(context, int(s), (context.fresh[u].defined() ? context.fresh[u] : current).mutable_raw());
         break;
@@ -219,9 +218,10 @@ Tensors Executable::run(std::span<const Tensor> arguments) const {
       case Storage::Kind::arena: break;
     }
   }
+}
 
-  run_steps(context);
-
+/// After the steps: results that are no new values, and the variables' new ones.
+void Executable::replace_variables(Context& context, std::span<const Tensor> arguments, Tensors& results) const {
   // Old values that are returned are taken before anything is replaced.
   for (std::size_t r = 0; r < results.size(); ++r) {
     const ValueId value = graph_.results[r];
@@ -232,7 +232,7 @@ Tensors Executable::run(std::span<const Tensor> arguments) const {
     if (storage.kind == Storage::Kind::result && std::size_t(storage.index) != r) source = results[std::size_t(storage.index)];
     if (storage.kind == Storage::Kind::variable) {
       const int u = update_of_[std::size_t(plan_.storage_of[std::size_t(value)])];
-      source = u >= 0 ? lock_of[std::size_t(u)]->value() : context.snapshots[std::size_t(storage.index)];
+      source = u >= 0 ? lock_of(context, u).value() : context.snapshots[std::size_t(storage.index)];
     }
     if (source.defined()) results[r] = source.shape() == graph_.spec(value).shape ? source : Tensor::view(source, graph_.spec(value).shape);
   }
@@ -240,12 +240,66 @@ Tensors Executable::run(std::span<const Tensor> arguments) const {
   // variables change.
   for (std::size_t u = 0; u < graph_.updates.size(); ++u) {
     if (plan_.update_in_place[u]) continue;
-    const Tensor& current = lock_of[u]->value();
+    const Tensor& current = lock_of(context, int(u)).value();
     context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
     std::memcpy(context.fresh[u].mutable_raw(), context.memory[std::size_t(plan_.storage_of[std::size_t(graph_.updates[u].value)])], current.nbytes());
   }
   for (std::size_t u = 0; u < graph_.updates.size(); ++u)
-    if (context.fresh[u].defined()) lock_of[u]->value() = std::move(context.fresh[u]);
+    if (context.fresh[u].defined()) lock_of(context, int(u)).value() = std::move(context.fresh[u]);
+}
+
+Tensors Executable::run(std::span<const Tensor> arguments) const {
+  if (interpreted_) return interpret(arguments);
+  Borrowed borrowed = acquire();
+  Tensors results(graph_.results.size());
+  place_sources(*borrowed.context, arguments, results);
+  run_steps(*borrowed.context);
+  replace_variables(*borrowed.context, arguments, results);
+  return results;
+}
+
+// ---- a call in pieces
+
+struct Executable::Run::State {
+  const Executable& executable;
+  Tensors arguments, results;
+  Borrowed borrowed;
+  std::size_t stage = 0;
+  int paused = -1;  // step of the collective
+};
+
+Executable::Run::Run(const Executable& executable, std::span<const Tensor> arguments) {
+  if (executable.interpreted_) throw UnimplementedError("a graph with shapes that are known only when it runs cannot run in lockstep with others");
+  state_.reset(new State{executable, Tensors(arguments.begin(), arguments.end()), Tensors(executable.graph_.results.size()), executable.acquire()});
+  executable.place_sources(*state_->borrowed.context, state_->arguments, state_->results);
+}
+Executable::Run::Run(Run&&) noexcept = default;
+Executable::Run::~Run() = default;
+
+const Node* Executable::Run::advance() {
+  const Executable& all = state_->executable;
+  const bool timed = all.profiling_.load(std::memory_order_acquire);
+  while (state_->stage < all.plan_.schedule.stages.size()) {
+    const Stage& stage = all.plan_.schedule.stages[state_->stage++];
+    const Node& node = all.graph_.nodes[std::size_t(all.steps_[std::size_t(stage.begin)].node)];
+    if (node.effect == Effect::collective) {
+      state_->paused = stage.begin;
+      return &node;
+    }
+    if (stage.parallel) all.run_stage(*state_->borrowed.context, stage, timed);
+    else
+      for (int k = stage.begin; k < stage.end; ++k) all.run_step(*state_->borrowed.context, std::size_t(k), timed);
+  }
+  return nullptr;
+}
+
+Inputs Executable::Run::inputs() const { return state_->borrowed.context->table.data() + state_->executable.steps_[std::size_t(state_->paused)].first_input; }
+Outputs Executable::Run::outputs() const { return state_->borrowed.context->table.data() + state_->executable.steps_[std::size_t(state_->paused)].first_output; }
+
+Tensors Executable::Run::finish() {
+  state_->executable.replace_variables(*state_->borrowed.context, state_->arguments, state_->results);
+  Tensors results = std::move(state_->results);
+  state_.reset();
   return results;
 }
 

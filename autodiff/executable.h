@@ -23,6 +23,8 @@ class Executable {
   /// Computes the results; variables are updated when all of it succeeded. `arguments` match the graph's in dtype and shape.
   Tensors run(std::span<const Tensor> arguments) const;
 
+  class Run;
+
   const Graph& graph() const { return graph_; }
   const MemoryPlan& plan() const { return plan_; }
   bool interpreted() const { return interpreted_; }
@@ -62,6 +64,9 @@ class Executable {
   Borrowed acquire() const;
   Tensors interpret(std::span<const Tensor> arguments) const;
   void run_steps(Context& context) const;
+  void place_sources(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
+  void replace_variables(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
+  const Variable::Lock& lock_of(const Context& context, int update) const;
   void run_stage(Context& context, const Stage& stage, bool timed) const;
   void run_step(Context& context, std::size_t step, bool timed) const;
   void point(Context& context, int storage, void* memory) const;
@@ -74,11 +79,35 @@ class Executable {
   std::vector<std::vector<int>> positions_;    // storage -> entries
   std::vector<int> update_of_;                 // storage of a variable -> its update, -1 if it is only read
   std::vector<int> lock_order_;                // updates sorted by variable, so that two executables never wait for each other
+  std::vector<int> lock_place_;                // update -> its place in that order
   std::vector<int> last_use_;                  // interpreted: node after which a value may go
   mutable std::atomic<bool> profiling_ = false;
   mutable std::unique_ptr<std::atomic<std::int64_t>[]> nanoseconds_;  // by step
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Context>> idle_;
+};
+
+/// One call in pieces, which end where a collective stands: the caller does it, for all that run in lockstep, and goes on. Variables change when
+/// the call is finished, and not at all if it is not.
+class Executable::Run {
+ public:
+  /// Throws UnimplementedError for an executable that is interpreted.
+  Run(const Executable& executable, std::span<const Tensor> arguments);
+  ~Run();
+  Run(Run&&) noexcept;
+  Run& operator=(Run&&) = delete;
+
+  /// Runs up to the next collective; its node, or null at the end.
+  const Node* advance();
+  /// Of the collective that advance() came to.
+  Inputs inputs() const;
+  Outputs outputs() const;
+  /// After advance() has come to the end.
+  Tensors finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace lockstep::autodiff

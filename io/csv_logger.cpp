@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include <lockstep/dist/world.h>
 #include <lockstep/io/csv.h>
 #include <lockstep/io/file.h>
 #include <lockstep/tensor/base/error.h>
@@ -35,6 +36,7 @@ CSVLogger::CSVLogger(std::string path, CSVLoggerOptions options) : path_(std::mo
 }
 
 void CSVLogger::on_train_begin() {
+  if (!dist::is_chief()) return;
   columns_.clear();
   file_ = {};
   std::string before;
@@ -52,6 +54,7 @@ void CSVLogger::on_train_begin() {
 }
 
 void CSVLogger::on_epoch_end(std::int64_t epoch, nn::Logs& logs) {
+  if (!dist::is_chief()) return;
   if (columns_.empty()) {
     for (const auto& [name, value] : logs) columns_.push_back(name);
     if (std::none_of(columns_.begin(), columns_.end(), [](const std::string& name) { return name.starts_with("val_"); })) {

@@ -5,6 +5,8 @@ find_dependency(hwy)
 find_dependency(nlohmann_json)
 find_dependency(ZLIB)
 find_dependency(PNG)
+find_dependency(MPI COMPONENTS C)
+find_dependency(Threads)
 foreach(LIBRARY dnnl lapacke re2 zip)  # not their CMake packages, which ask for more than the libraries
   if(NOT TARGET Lockstep::${LIBRARY})
     find_library(LOCKSTEP_${LIBRARY}_LIBRARY ${LIBRARY})

@@ -5,6 +5,10 @@
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/gradient_check.h>
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/dist/collectives.h>
+#include <lockstep/dist/communicator.h>
+#include <lockstep/dist/topology.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/io/confusion_matrix.h>
 #include <lockstep/io/csv.h>
 #include <lockstep/io/csv_logger.h>

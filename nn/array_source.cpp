@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <lockstep/dist/replica.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
@@ -12,6 +13,7 @@ namespace lockstep::nn {
 ArraySource::ArraySource(Tensors arrays, ArraySourceOptions options) : arrays_(std::move(arrays)), options_(options) {
   if (arrays_.empty()) throw InvalidArgumentError("there are no arrays to take batches from", "ArraySource");
   if (options_.batch_size < 1) throw InvalidArgumentError("batch_size must be at least 1, got " + std::to_string(options_.batch_size), "ArraySource");
+  if (options_.part < 0 || options_.part >= options_.parts) throw InvalidArgumentError("there is no part " + std::to_string(options_.part) + " of " + std::to_string(options_.parts), "ArraySource");
   for (const Tensor& array : arrays_) {
     if (array.ndim() == 0) throw InvalidArgumentError("a scalar has no rows to take batches of", "ArraySource");
     if (array.shape()[0] != arrays_[0].shape()[0])
@@ -27,7 +29,10 @@ bool ArraySource::next(Tensors& batch) {
     order_ = Tensor();
     return false;
   }
-  const std::int64_t begin = state_.offset * options_.batch_size, end = std::min(rows_, begin + options_.batch_size);
+  const std::int64_t first = state_.offset * options_.batch_size, last = std::min(rows_, first + options_.batch_size);
+  batch_rows_ = last - first;
+  const dist::RowRange part = dist::rows_of_part(batch_rows_, options_.part, options_.parts);
+  const std::int64_t begin = first + part.begin, end = first + part.end;
   if (options_.shuffle && !order_.defined()) order_ = random::permutation_from(constant(std::vector<std::int64_t>{options_.seed, state_.epoch}), rows_);
   batch.clear();
   if (options_.shuffle) {

@@ -13,6 +13,8 @@ struct ArraySourceOptions {
   /// Another order of the rows in each pass, a function of the seed and the pass's number.
   bool shuffle = false;
   std::int64_t seed = 0;
+  /// Of each batch only part `part` of `parts`: what one rank needs.
+  int part = 0, parts = 1;
 };
 
 /// Rows of arrays of one length, in order (then batches share the arrays' memory) or shuffled; the last batch may be shorter.
@@ -26,11 +28,13 @@ class ArraySource : public BatchSource {
   void restore(const DatasetState& state) override;
   /// In batches.
   std::int64_t cardinality() const override { return (rows_ + options_.batch_size - 1) / options_.batch_size; }
+  std::int64_t global_rows() const override { return options_.parts > 1 ? batch_rows_ : kUnknown; }
 
  private:
   Tensors arrays_;
   ArraySourceOptions options_;
   std::int64_t rows_ = 0;
+  std::int64_t batch_rows_ = 0;  // of the last batch, all parts together
   DatasetState state_;
   Tensor order_;  // of the present pass, if shuffled
 };

@@ -30,6 +30,9 @@ class BatchSource {
   virtual void restore(const DatasetState& state) = 0;
   /// Batches in one pass, kInfinite or kUnknown.
   virtual std::int64_t cardinality() const = 0;
+  /// For sources that deliver a rank's part of each batch: the rows of the last one, all ranks' together. kUnknown: batches are whole, and
+  /// each rank takes its part of them.
+  virtual std::int64_t global_rows() const { return kUnknown; }
 };
 
 }  // namespace lockstep::nn

@@ -31,20 +31,24 @@ class Logs {
   std::vector<std::pair<std::string, double>> entries_;
 };
 
-/// The means since the epoch's start, computed when somebody asks, and this batch's own loss.
+/// The means since the epoch's start, computed when somebody asks, and this batch's own loss. Where several ranks train, the means are of this
+/// rank's rows, so that asking concerns nobody else; at the end of an epoch callbacks are told those of all ranks.
 class BatchLogs {
  public:
-  BatchLogs(double loss, std::function<Logs()> compute) : loss_(loss), compute_(std::move(compute)) {}
-  /// Of this batch alone (0 in predict).
+  explicit BatchLogs(double loss, std::function<Logs()> compute, std::function<Logs()> compute_reduced = {})
+      : loss_(loss), compute_(std::move(compute)), compute_reduced_(std::move(compute_reduced)) {}
+  /// Of this batch alone, all ranks' rows (0 in predict).
   double loss() const { return loss_; }
   const Logs& get() const {
     if (!logs_) logs_ = compute_();
     return *logs_;
   }
+  /// Those of all ranks together. All ranks must ask in the same step.
+  Logs reduced() const { return compute_reduced_ ? compute_reduced_() : get(); }
 
  private:
   double loss_;
-  std::function<Logs()> compute_;
+  std::function<Logs()> compute_, compute_reduced_;
   mutable std::optional<Logs> logs_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/model.h>
 #include <lockstep/optim/wrappers.h>
 #include <lockstep/tensor/base/warning.h>
@@ -133,9 +134,9 @@ void EarlyStopping::on_epoch_end(std::int64_t epoch, Logs& logs) {
 }
 
 void EarlyStopping::on_train_end(const Logs&) {
-  if (stopped_epoch_ && options_.verbose > 0) std::cout << "Epoch " << *stopped_epoch_ + 1 << ": early stopping" << std::endl;
+  if (stopped_epoch_ && options_.verbose > 0) dist::out() << "Epoch " << *stopped_epoch_ + 1 << ": early stopping" << std::endl;
   if (!best_weights_) return;
-  if (options_.verbose > 0) std::cout << "Restoring model weights from the end of the best epoch: " << best_epoch_ + 1 << "." << std::endl;
+  if (options_.verbose > 0) dist::out() << "Restoring model weights from the end of the best epoch: " << best_epoch_ + 1 << "." << std::endl;
   model().set_weights(*best_weights_);
 }
 
@@ -180,7 +181,7 @@ bool ReduceLROnPlateau::reduce(std::int64_t epoch) {
     const double reduced_rate = std::max(rate * options_.factor, options_.min_lr);
     owner.optimizer->set_learning_rate(reduced_rate);
     reduced = true;
-    if (options_.verbose > 0) std::cout << "\nEpoch " << epoch + 1 << ": ReduceLROnPlateau reducing learning_rate" << owner.suffix << " to " << text_of(reduced_rate) << "." << std::endl;
+    if (options_.verbose > 0) dist::out() << "\nEpoch " << epoch + 1 << ": ReduceLROnPlateau reducing learning_rate" << owner.suffix << " to " << text_of(reduced_rate) << "." << std::endl;
   }
   return reduced;
 }
@@ -194,7 +195,7 @@ void LearningRateScheduler::on_epoch_begin(std::int64_t epoch) {
     const double rate = schedule_(epoch, rate_of(*owner.optimizer));
     if (!std::isfinite(rate)) throw InvalidArgumentError("the schedule gives " + text_of(rate) + " for epoch " + std::to_string(epoch), "LearningRateScheduler");
     owner.optimizer->set_learning_rate(rate);
-    if (verbose_ > 0) std::cout << "\nEpoch " << epoch + 1 << ": LearningRateScheduler setting learning_rate" << owner.suffix << " to " << text_of(rate) << "." << std::endl;
+    if (verbose_ > 0) dist::out() << "\nEpoch " << epoch + 1 << ": LearningRateScheduler setting learning_rate" << owner.suffix << " to " << text_of(rate) << "." << std::endl;
   }
 }
 

@@ -83,6 +83,9 @@ struct CompileOptions {
   bool run_eagerly = false;
   /// With a float16 policy, the optimizer is wrapped in a LossScaleOptimizer.
   bool auto_scale_loss = true;
+  /// Where several ranks share a batch: do all BatchNormalization layers use the statistics of the whole (true), of each rank's rows (false), or what
+  /// each layer says itself (`synchronized`)?
+  std::optional<bool> synchronized_batch_norm = {};
 };
 
 }  // namespace lockstep::nn

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/array_source.h>
 #include <lockstep/nn/model.h>
 #include <lockstep/nn/progress.h>
+#include <lockstep/nn/replicas.h>
 #include <lockstep/nn/trainer.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/ops.h>
@@ -23,6 +26,13 @@ BatchLayout layout_of(const Model& model, std::size_t count, bool class_weights)
     throw InvalidArgumentError("a batch has " + std::to_string(count) + " tensors; the model's " + std::to_string(inputs) + " inputs, " + std::to_string(outputs) + " targets and their weights are fewer", "fit");
   if (class_weights && weights > 0) throw InvalidArgumentError("class_weight and sample_weight exclude each other", "fit");
   return {inputs, targets, weights, class_weights};
+}
+
+/// Arrays that all ranks have, unless they have their own, are read by each as far as its part of the batches goes.
+ArraySourceOptions shared_arrays(const auto& options, ArraySourceOptions source) {
+  const Replicas replicas;
+  if (!options.own_data) source.part = replicas.index(), source.parts = replicas.count();
+  return source;
 }
 
 std::int64_t drawn_seed() { return random::integers({}, 0, std::int64_t(1) << 62, int64).item<std::int64_t>(); }
@@ -58,16 +68,16 @@ std::optional<std::int64_t> steps_of(const BatchSource& source, std::optional<st
 /// Batches of one run over a source: `steps` of them, or to the end of the pass. With `steps` the source is read on, pass after pass.
 class Steps {
  public:
-  Steps(BatchSource& source, std::optional<std::int64_t> steps) : source_(source), steps_(steps) {
+  Steps(BatchSource& source, std::optional<std::int64_t> steps, bool own_data) : source_(source), steps_(steps), own_data_(own_data) {
     if (steps && *steps < 1) throw InvalidArgumentError("the number of steps must be at least 1, got " + std::to_string(*steps), "fit");
     if (!steps && source.cardinality() == kInfinite) throw InvalidArgumentError("the data have no end", "fit", "give the number of steps");
   }
-  bool next(Tensors& batch) {
+  bool next(BatchPart& batch) {
     if (steps_ && done_ == *steps_) return false;
-    bool found = source_.next(batch);
+    bool found = read(batch);
     if (!found && (steps_ || done_ == 0)) {
       // An epoch in steps goes on into the next pass; and a source may still stand at the end of its last one.
-      found = source_.next(batch);
+      found = read(batch);
       if (!found) throw InvalidArgumentError("the data set is empty", "fit");
     }
     if (found) ++done_;
@@ -76,9 +86,37 @@ class Steps {
   std::int64_t done() const { return done_; }
 
  private:
+  bool read(BatchPart& batch) {
+    if (own_data_) return replicas_.next_own(source_, batch);
+    Tensors tensors;
+    if (!source_.next(tensors)) return false;
+    const std::int64_t rows = source_.global_rows();
+    batch = rows == kUnknown ? replicas_.cut(tensors) : replicas_.part(std::move(tensors), rows);
+    return true;
+  }
+
   BatchSource& source_;
   std::optional<std::int64_t> steps_;
+  bool own_data_;  // has every rank another source?
+  Replicas replicas_;
   std::int64_t done_ = 0;
+};
+
+/// While it lives, SIGTERM asks for an end instead of being one.
+class StopSignal {
+ public:
+  StopSignal() : before_(std::signal(SIGTERM, [](int) { asked() = 1; })) { asked() = 0; }
+  ~StopSignal() { std::signal(SIGTERM, before_); }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+  static bool received() { return asked() != 0; }
+
+ private:
+  static volatile std::sig_atomic_t& asked() {
+    static volatile std::sig_atomic_t flag = 0;
+    return flag;
+  }
+  void (*before_)(int);
 };
 
 }  // namespace
@@ -87,7 +125,7 @@ class Steps {
 class Loops {
  public:
   static History fit(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, BatchSource* validation, const std::optional<BatchLayout>& validation_layout, const FitOptions& options);
-  static Logs evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> steps, const Listeners& listeners);
+  static Logs evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> steps, bool own_data, const Listeners& listeners);
   static Tensors predict(Model& model, BatchSource& data, std::optional<std::size_t> inputs, const EvaluateOptions& options);
   static Logs evaluate_alone(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, const EvaluateOptions& options);
 };
@@ -97,9 +135,13 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   if (options.epochs < options.initial_epoch) throw InvalidArgumentError("epochs is the number of the last epoch: " + std::to_string(options.epochs) + " is before initial_epoch " + std::to_string(options.initial_epoch), "fit");
   if (options.validation_freq < 1) throw InvalidArgumentError("validation_freq must be at least 1, got " + std::to_string(options.validation_freq), "fit");
   trainer.set_class_weight(options.class_weight);
-  const RunParams params{options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, options.verbose};
+  const Replicas replicas(options.shards);
+  if (replicas.sharded() && (options.own_data || options.check_numerics || model.compile_options().run_eagerly))
+    throw InvalidArgumentError("shards need data that all ranks have, and traced steps", "fit", "leave out own_data, check_numerics and run_eagerly");
+  const int verbose = replicas.is_chief() ? options.verbose : 0;
+  const RunParams params{options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, verbose};
   std::vector<CallbackRef> callbacks = options.callbacks;
-  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
+  if (verbose > 0) callbacks.push_back(ProgbarLogger());
   const Listeners listeners(std::move(callbacks), model, params);
   History history;
   history.params = params;
@@ -112,78 +154,96 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
 
   Logs logs;
   bool warned = false;
+  const StopSignal signal;
   listeners.tell(&Callback::on_train_begin);
   for (std::int64_t epoch = options.initial_epoch; epoch < options.epochs && !model.stopping(); ++epoch) {
     trainer.reset(model);
     listeners.tell(&Callback::on_epoch_begin, epoch);
-    Steps steps(data, options.steps_per_epoch);
-    Tensors batch;
-    while (!model.stopping() && steps.next(batch)) {
+    Steps steps(data, options.steps_per_epoch, options.own_data);
+    BatchPart batch;
+    // Several ranks stop together, after the step in which they have told one another.
+    bool stop = model.stopping();
+    while (!stop && steps.next(batch)) {
       const std::int64_t number = steps.done() - 1;
       listeners.tell(&Callback::on_train_batch_begin, number);
       double loss = 0;
       try {
-        loss = trainer.train(model, layout ? *layout : layout_of(model, batch.size(), !options.class_weight.empty()), batch);
+        const BatchLayout lies = layout ? *layout : layout_of(model, batch.tensors.size(), !options.class_weight.empty());
+        loss = replicas.sharded() ? trainer.train_members(model, lies, replicas.members_of(batch)) : Replicas::contribution(trainer.train(model, lies, batch.tensors, batch.replica), batch.replica);
       } catch (const InvalidArgumentError& error) {
         if (!options.check_numerics) throw;
         throw InvalidArgumentError(std::string(error.what()) + " (epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + ")", "fit");
       }
-      if (!std::isfinite(loss) && !warned) {
+      const Replicas::Agreement agreed = replicas.agree(loss, model.stopping(), StopSignal::received());
+      loss = agreed.loss;
+      if (agreed.stop) model.stop_training();
+      history.interrupted = history.interrupted || agreed.interrupted;
+      if (!std::isfinite(loss) && !warned && replicas.is_chief()) {
         warned = true;
         warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
       }
-      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model); }));
+      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
+      stop = replicas.several() ? agreed.stop : model.stopping();
     }
-    logs = trainer.logs(model);
+    logs = trainer.logs(model, true);
     if (validation && (epoch + 1) % options.validation_freq == 0) {
-      for (const auto& [name, value] : evaluate(model, *validation, validation_layout, options.validation_steps, listeners)) logs.set("val_" + name, value);
+      for (const auto& [name, value] : evaluate(model, *validation, validation_layout, options.validation_steps, options.own_data, listeners)) logs.set("val_" + name, value);
     }
     listeners.tell(&Callback::on_epoch_end, epoch, logs);
     history.epoch.push_back(epoch);
     for (const auto& [name, value] : logs) history.history[name].push_back(value);
+    const Replicas::Agreement agreed = replicas.agree(0, model.stopping(), StopSignal::received());
+    if (agreed.stop) model.stop_training();
+    history.interrupted = history.interrupted || agreed.interrupted;
   }
   model.optimizer().finalize_variable_values(model.trainable_variables());
   listeners.tell(&Callback::on_train_end, logs);
   return history;
 }
 
-Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> asked, const Listeners& listeners) {
+Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, std::optional<std::int64_t> asked, bool own_data, const Listeners& listeners) {
   Trainer& trainer = model.trainer();
+  const Replicas replicas;
   trainer.reset(model);
   listeners.tell(&Callback::on_test_begin);
-  Steps steps(data, asked);
-  Tensors batch;
+  Steps steps(data, asked, own_data);
+  BatchPart batch;
   while (steps.next(batch)) {
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_test_batch_begin, number);
-    const double loss = trainer.test(model, layout ? *layout : layout_of(model, batch.size(), false), batch);
-    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model); }));
+    const double own = trainer.test(model, layout ? *layout : layout_of(model, batch.tensors.size(), false), batch.tensors, batch.replica);
+    const double loss = replicas.agree(Replicas::contribution(own, batch.replica), false, false).loss;
+    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
   }
-  const Logs logs = trainer.logs(model);
+  const Logs logs = trainer.logs(model, true);
   listeners.tell(&Callback::on_test_end, logs);
   return logs;
 }
 
 Logs Loops::evaluate_alone(Model& model, BatchSource& data, const std::optional<BatchLayout>& layout, const EvaluateOptions& options) {
+  const int verbose = dist::is_chief() ? options.verbose : 0;
   std::vector<CallbackRef> callbacks = options.callbacks;
-  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
-  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), layout ? options.batch_size : 0, options.verbose});
-  return evaluate(model, data, layout, options.steps, listeners);
+  if (verbose > 0) callbacks.push_back(ProgbarLogger());
+  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), layout ? options.batch_size : 0, verbose});
+  return evaluate(model, data, layout, options.steps, options.own_data, listeners);
 }
 
 Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_t> inputs, const EvaluateOptions& options) {
+  const int verbose = dist::is_chief() ? options.verbose : 0;
   std::vector<CallbackRef> callbacks = options.callbacks;
-  if (options.verbose > 0) callbacks.push_back(ProgbarLogger());
-  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), inputs ? options.batch_size : 0, options.verbose});
+  if (verbose > 0) callbacks.push_back(ProgbarLogger());
+  const Listeners listeners(std::move(callbacks), model, {1, steps_of(data, options.steps), inputs ? options.batch_size : 0, verbose});
   listeners.tell(&Callback::on_predict_begin);
-  Steps steps(data, options.steps);
+  Steps steps(data, options.steps, options.own_data);
+  const Replicas replicas;
   std::vector<Tensors> parts;
-  Tensors batch;
+  BatchPart batch;
   while (steps.next(batch)) {
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_predict_batch_begin, number);
-    const std::size_t count = inputs ? *inputs : std::min(batch.size(), model.input_names().size());
-    const Tensors outputs = model.predictor().predict(model, std::span<const Tensor>(batch).first(count));
+    const std::size_t count = inputs ? *inputs : std::min(batch.tensors.size(), model.input_names().size());
+    Tensors outputs = model.predictor().predict(model, std::span<const Tensor>(batch.tensors).first(count));
+    if (!options.own_data) outputs = replicas.gather_rows(outputs, batch.replica);
     parts.resize(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
     listeners.tell(&Callback::on_predict_batch_end, number);
@@ -202,7 +262,7 @@ History Model::fit(BatchSource& data, const FitOptions& options) {
   const ValidationData& given = options.validation_data;
   if (!given.source && given.given()) {
     const FlatBatch flat = flatten(*this, given.x, given.y, given.sample_weight, false);
-    ArraySource validation(flat.tensors, {.batch_size = options.validation_batch_size.value_or(options.batch_size)});
+    ArraySource validation(flat.tensors, shared_arrays(options, {.batch_size = options.validation_batch_size.value_or(options.batch_size)}));
     return Loops::fit(*this, data, {}, &validation, flat.layout, options);
   }
   return Loops::fit(*this, data, {}, given.source, {}, options);
@@ -224,24 +284,26 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
     held_out->layout.class_weights = false;
     flat.tensors = rows_of(flat.tensors, 0, kept);
   }
-  ArraySource data(flat.tensors, {.batch_size = options.batch_size, .shuffle = options.shuffle, .seed = !options.shuffle ? 0 : options.seed ? *options.seed : drawn_seed()});
+  const Replicas replicas;
+  const std::int64_t seed = !options.shuffle ? 0 : replicas.agreed_seed(options.seed ? *options.seed : drawn_seed());
+  ArraySource data(flat.tensors, shared_arrays(options, {.batch_size = options.batch_size, .shuffle = options.shuffle, .seed = seed}));
   data.restore({options.initial_epoch, 0});
   if (!held_out) return Loops::fit(*this, data, flat.layout, options.validation_data.source, {}, options);
-  ArraySource validation(held_out->tensors, {.batch_size = options.validation_batch_size.value_or(options.batch_size)});
+  ArraySource validation(held_out->tensors, shared_arrays(options, {.batch_size = options.validation_batch_size.value_or(options.batch_size)}));
   return Loops::fit(*this, data, flat.layout, &validation, held_out->layout, options);
 }
 
 Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
   trainer();
   const FlatBatch flat = flatten(*this, x, y, options.sample_weight, false);
-  ArraySource data(flat.tensors, {.batch_size = options.batch_size});
+  ArraySource data(flat.tensors, shared_arrays(options, {.batch_size = options.batch_size}));
   return Loops::evaluate_alone(*this, data, flat.layout, options);
 }
 Logs Model::evaluate(BatchSource& data, const EvaluateOptions& options) { return Loops::evaluate_alone(*this, data, {}, options); }
 
 Tensors Model::predict_all(const Arrays& x, const EvaluateOptions& options) {
   const Tensors inputs = arrays_in_order(x, input_names(), "x");
-  ArraySource data(inputs, {.batch_size = options.batch_size});
+  ArraySource data(inputs, shared_arrays(options, {.batch_size = options.batch_size}));
   return Loops::predict(*this, data, inputs.size(), options);
 }
 Tensors Model::predict_all(BatchSource& data, const EvaluateOptions& options) { return Loops::predict(*this, data, {}, options); }

@@ -60,6 +60,12 @@ struct FitOptions {
   /// Finds out where NaNs come from: steps run op by op, and the first input or layer output that is not finite is an error that names it, the
   /// epoch and the batch. Slow.
   bool check_numerics = false;
+  /// Where several ranks train: has each of them data of its own (its part of the data set, batches of its own size)? Otherwise all have the same,
+  /// batch_size counts the rows of all ranks together, and each takes its part of every batch.
+  bool own_data = false;
+  /// Each batch is cut in so many parts, which are computed alike wherever they are, and added up in one order: the weights are the same to the bit for
+  /// every number of ranks that divides it. None: as many as there are ranks, which is fastest.
+  std::optional<int> shards = {};
 };
 
 /// Arguments of Model::evaluate and Model::predict.
@@ -69,6 +75,8 @@ struct EvaluateOptions {
   Arrays sample_weight = {};
   std::optional<std::int64_t> steps = {};
   std::vector<CallbackRef> callbacks = {};
+  /// As in FitOptions. predict then gives each rank what belongs to its own data.
+  bool own_data = false;
 };
 
 /// What fit returns (keras.callbacks.History).
@@ -77,6 +85,8 @@ struct History {
   std::map<std::string, std::vector<double>> history;
   std::vector<std::int64_t> epoch;
   RunParams params;
+  /// Did SIGTERM end it, here or on another rank? The epoch under way was ended, and what callbacks do at its end was done.
+  bool interrupted = false;
 };
 
 }  // namespace lockstep::nn

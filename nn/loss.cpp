@@ -4,8 +4,10 @@
 #include <cctype>
 #include <tuple>
 
+#include <lockstep/dist/replica.h>
 #include <lockstep/nn/losses.h>
 #include <lockstep/tensor/base/snake_case.h>
+#include <lockstep/tensor/constant.h>
 
 namespace lockstep::nn {
 namespace {
@@ -38,11 +40,24 @@ Tensor weighted(const Tensor& values, const Tensor& weights, const std::string& 
   return values * weights;
 }
 
+/// What the mean over this replica's rows must be divided by to become its part of a sum over all of them (see dist/replica.h).
+double share() {
+  const dist::Replica* replica = dist::replica();
+  return replica ? replica->share() : 1;
+}
+/// The sum over all replicas of what only they know.
+Tensor over_replicas(const Tensor& x) {
+  const dist::Replica* replica = dist::replica();
+  return replica ? replica->sum(stop_gradient(x), "weights of the loss") * replica->share() : x;
+}
+
 Tensor reduced(const Tensor& values, const Tensor& weights, const std::string& reduction) {
   const bool nothing_to_do = values.shape().known() && (values.ndim() == 0 || values.shape() == Shape{0});
-  if (reduction == "none" || nothing_to_do) return values;
-  if (reduction == "sum") return reduce_sum(values);
-  if (reduction == "mean_with_sample_weight" && weights.defined()) return divide_no_nan(reduce_sum(values), reduce_sum(weights));
+  const bool no_rows = share() == 0;
+  if (reduction == "none" || (nothing_to_do && !no_rows)) return values;
+  if (reduction == "mean_with_sample_weight" && weights.defined()) return divide_no_nan(reduce_sum(values), over_replicas(reduce_sum(weights)));
+  if (reduction == "sum") return no_rows || share() == 1 ? reduce_sum(values) : reduce_sum(values) * (1 / share());
+  if (no_rows) return reduce_sum(values);  // 0, from which gradients go back as they do on the other ranks
   return values.shape().known() && values.numel() == 0 ? reduce_sum(values) : reduce_mean(values);  // no values: 0, not NaN
 }
 
@@ -68,7 +83,7 @@ Tensor apply_mask(const Tensor& sample_weight, const Tensor& mask, DType dtype, 
   Tensor weights = as_dtype(mask, dtype);
   if (is_mean(reduction)) {
     const Tensor total = reduce_sum(ones_like(weights));
-    weights = weights * divide_no_nan(total, reduce_sum(weights));  // nothing valid: all weights are 0
+    weights = weights * divide_no_nan(total, over_replicas(reduce_sum(weights)));  // nothing valid: all weights are 0
   }
   if (!sample_weight.defined()) return weights;
   const auto [scaled, given] = align_ranks(weights, as_dtype(sample_weight, dtype));

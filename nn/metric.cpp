@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
+#include <lockstep/dist/collectives.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/metrics.h>
 #include <lockstep/tensor/base/snake_case.h>
 
@@ -55,6 +58,36 @@ std::vector<Variable> Metric::variables() {
 void Metric::reset_state() {
   for (const Weight& weight : weights_) weight.variable.assign(zeros(weight.variable.shape(), weight.variable.dtype()));
 }
+
+template <class F>
+auto Metric::with_reduced_states(F&& f) {
+  std::vector<std::pair<Variable, Tensor>> own;
+  struct Restore {
+    std::vector<std::pair<Variable, Tensor>>& own;
+    ~Restore() {
+      for (const auto& [variable, value] : own) variable.assign(value);
+    }
+  } restore{own};
+  if (dist::world_size() > 1) {
+    // Variables of one dtype in one message.
+    std::map<DType, std::vector<Variable>> by_dtype;
+    for (const Variable& variable : variables()) by_dtype[variable.dtype()].push_back(variable);
+    for (const auto& [dtype, group] : by_dtype) {
+      Tensors values;
+      for (const Variable& variable : group) values.push_back(variable.value());
+      const dist::CollectiveOptions options{.label = path()};
+      const Tensors sums = dist::all_reduce_wait(dist::all_reduce_start(values, dist::ReduceOp::sum, options), options);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        own.emplace_back(group[i], values[i]);
+        group[i].assign(sums[i]);
+      }
+    }
+  }
+  return f();
+}
+
+Metric::Results Metric::reduced_results() { return with_reduced_states([this] { return results(); }); }
+Tensor Metric::reduced_result() { return with_reduced_states([this] { return result(); }); }
 
 Tensor Metric::operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
   update_state(y_true, y_pred, sample_weight);

@@ -46,6 +46,10 @@ class Metric : public Component {
   virtual Tensor result() const = 0;
   /// The values by name; a metric with several overrides this too.
   virtual Results results() const { return {{name(), result()}}; }
+  /// results() of all ranks' states together: the variables are reduced, and then as they were. All ranks call it. Alone: results().
+  Results reduced_results();
+  /// result(), likewise.
+  Tensor reduced_result();
   /// Forgets everything: all variables become 0.
   virtual void reset_state();
   void reset_states() { reset_state(); }
@@ -79,6 +83,8 @@ class Metric : public Component {
 
  private:
   void place();
+  template <class F>
+  auto with_reduced_states(F&& f);
   struct Weight {
     std::string name;
     Variable variable;

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include <lockstep/dist/replica.h>
 #include <lockstep/nn/aligned.h>
 #include <lockstep/nn/metrics.h>
 
@@ -66,6 +67,11 @@ void Mean::configured() {
   Metric::configured();
 }
 void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
+  if (const dist::Replica* replica = dist::replica(); replica && !sample_weight.defined() && values.shape().known() && values.ndim() == 0) {
+    // One number for the batch: where replicas share it, each one's counts by its rows.
+    if (replica->rows > 0) update_state(values, scalar(replica->share(), dtype()));
+    return;
+  }
   const Weighted batch = per_sample(values, sample_weight, reduce_mean, dtype());
   total_.assign_add(reduce_sum(batch.values));
   if (batch.weights.defined()) count_.assign_add(reduce_sum(batch.weights));

@@ -5,6 +5,7 @@
 
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/autodiff/trace.h>
+#include <lockstep/nn/replicas.h>
 #include <lockstep/nn/summary.h>
 #include <lockstep/nn/trainer.h>
 #include <lockstep/optim/wrappers.h>
@@ -213,14 +214,16 @@ Tensors Model::predict_on_batch(const Arrays& x) {
 Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight, const std::map<std::int64_t, double>& class_weight) {
   const FlatBatch batch = flatten(*this, x, y, sample_weight, !class_weight.empty());
   trainer().set_class_weight(class_weight);
-  trainer().train(*this, batch.layout, batch.tensors);
-  return trainer().logs(*this);
+  const BatchPart part = Replicas().cut(batch.tensors);
+  trainer().train(*this, batch.layout, part.tensors, part.replica);
+  return trainer().logs(*this, true);
 }
 
 Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
   const FlatBatch batch = flatten(*this, x, y, sample_weight, false);
-  trainer().test(*this, batch.layout, batch.tensors);
-  return trainer().logs(*this);
+  const BatchPart part = Replicas().cut(batch.tensors);
+  trainer().test(*this, batch.layout, part.tensors, part.replica);
+  return trainer().logs(*this, true);
 }
 
 }  // namespace lockstep::nn

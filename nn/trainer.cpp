@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include <lockstep/autodiff/trace.h>
+#include <lockstep/dist/gradients.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
@@ -128,7 +131,8 @@ void Trainer::set_class_weight(const std::map<std::int64_t, double>& weights) {
   for (const auto& [index, weight] : weights) table[std::size_t(index)] = weight;
   class_weight_ = weights;
   class_weights_ = constant(table);
-  std::erase_if(steps_, [](const auto& entry) { return entry.first.first.class_weights; });  // these hold the old ones
+  const auto weighs = [](const auto& entry) { return std::get<BatchLayout>(entry.first).class_weights; };
+  std::erase_if(steps_, weighs), std::erase_if(member_steps_, weighs);  // these hold the old ones
 }
 
 namespace {
@@ -200,10 +204,38 @@ void Trainer::belong_to(const Model& model) {
   if (owner_ == &model) return;
   owner_ = &model;
   steps_.clear();
+  member_steps_.clear();
   predict_.reset();
 }
 
-double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training) {
+/// The ranks begin with rank 0's weights and state, after they have found that they have the same ones.
+void Trainer::join(Model& model) {
+  if (dist::world_size() == 1 || (weights_joined_ && (optimizer_joined_ || !optimizer_ready_))) return;
+  std::vector<Variable> all = weights_joined_ ? std::vector<Variable>() : model.variables();
+  if (optimizer_ready_) {
+    const std::vector<Variable> state = options_.optimizer->variables();
+    all.insert(all.end(), state.begin(), state.end());
+  }
+  std::string text;
+  for (const Variable& variable : all) text += variable.path() + " " + to_string(TensorSpec{variable.dtype(), variable.shape()}) + "\n";
+  dist::require_same(dist::communicator(), text, "the variables of model '" + model.name() + "'");
+  std::vector<Tensor> values;
+  std::vector<dist::Part> parts;
+  std::int64_t bytes = 0;
+  for (const Variable& variable : all) {
+    values.push_back(Tensor::empty(variable.shape(), variable.dtype()));
+    const Tensor present = variable.peek();
+    std::memcpy(values.back().mutable_raw(), present.raw(), present.nbytes());
+    parts.push_back({values.back().mutable_raw(), std::int64_t(present.nbytes())});
+    bytes += std::int64_t(present.nbytes());
+  }
+  dist::communicator().run({.kind = dist::Collective::broadcast, .dtype = uint8, .count = bytes, .parts = parts, .label = "the variables of " + model.name()});
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].poke(values[i]);
+  weights_joined_ = true;
+  optimizer_joined_ = optimizer_ready_;
+}
+
+void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training) {
   belong_to(model);
   if (!prepared_) prepare(model, take_apart(layout, tensors));
   if (training && !optimizer_ready_) {
@@ -215,7 +247,15 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
       if (weight.constraint()) optimizer.constrain(weight.variable(), [constraint = weight.constraint()](const Tensor& value) { return (*constraint)(value); });
     optimizer_ready_ = true;
   }
-  const auto body = [this, &model, layout, training](std::span<const Tensor> all) -> Tensors {
+}
+
+double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training) {
+  make_ready(model, layout, tensors, training);
+  if (replica) join(model);
+  const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
+    std::optional<dist::Replica> present = replica;
+    if (present) present->synchronized_statistics = options_.synchronized_batch_norm;
+    const dist::ReplicaScope scope(present ? &*present : nullptr);
     const Batch batch = take_apart(layout, all);
     return {training ? model.train_step(batch) : model.test_step(batch)};
   };
@@ -223,16 +263,17 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
   if (options_.run_eagerly || check_numerics_) {
     loss = body(tensors)[0];
   } else {
-    auto found = steps_.find({layout, training});
-    if (found == steps_.end()) found = steps_.emplace(std::pair{layout, training}, step(training ? "train_step" : "test_step", body)).first;
+    const std::tuple key{layout, training, replica ? replica->global_rows : 0};
+    auto found = steps_.find(key);
+    if (found == steps_.end()) found = steps_.emplace(key, step(training ? "train_step" : "test_step", body)).first;
     loss = found->second(tensors)[0];
     model.clear_losses();  // symbols of the trace, if it was made now
   }
   return loss.dtype() == float32 ? double(loss.item<float>()) : cast(loss, float64).item<double>();
 }
 
-double Trainer::train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors) {
-  if (!check_numerics_) return run(model, layout, tensors, true);
+double Trainer::train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) {
+  if (!check_numerics_) return run(model, layout, tensors, replica, true);
   const auto require_finite = [](const std::string& what, const Tensor& value) {
     if (is_float(value.dtype()) && !reduce_all(is_finite(value)).item<bool>()) throw InvalidArgumentError(what + " has an element that is NaN or infinite", "check_numerics");
   };
@@ -241,9 +282,60 @@ double Trainer::train(Model& model, const BatchLayout& layout, std::span<const T
     for (const Tensor& output : outputs)
       if (!output.is_symbolic()) require_finite("the output of layer '" + (layer.path().empty() ? layer.name() : layer.path()) + "'", output);
   });
-  return run(model, layout, tensors, true);
+  return run(model, layout, tensors, replica, true);
 }
-double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors) { return run(model, layout, tensors, false); }
+// ---- members
+
+autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
+  std::vector<autodiff::Graph> graphs;
+  for (const BatchPart& part : parts) {
+    dist::Replica replica = *part.replica;
+    replica.synchronized_statistics = options_.synchronized_batch_norm;
+    const dist::ReplicaScope scope(&replica);
+    autodiff::Trace trace;
+    std::vector<Tensor> symbols;
+    for (const Tensor& tensor : part.tensors) symbols.push_back(trace.argument(tensor.spec()));
+    const Tensors results{model.train_step(take_apart(layout, symbols))};
+    graphs.push_back(trace.finish(results));
+    if (!trace.created().empty()) throw FailedPreconditionError("train_step creates variable '" + trace.created()[0].path() + "'", model.name(), "create it before the training");
+  }
+  model.clear_losses();  // symbols of the traces
+  const auto own = [](const Variable& variable) { return variable.kind() == StateKind::summed; };
+  return autodiff::Members(std::move(graphs), own, [this](std::size_t member, const Variable& variable) {
+    auto [place, fresh] = member_states_.try_emplace({member, variable.key()});
+    if (fresh) place->second = {variable, Variable(zeros(variable.shape(), variable.dtype()), {.path = variable.path() + "/member_" + std::to_string(member), .trainable = false, .kind = StateKind::summed})};
+    return place->second.second;
+  });
+}
+
+double Trainer::train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
+  make_ready(model, layout, parts[0].tensors, true);
+  join(model);
+  const std::tuple key{layout, parts[0].replica->global_rows, parts[0].replica->count};
+  auto found = member_steps_.find(key);
+  if (found == member_steps_.end()) found = member_steps_.emplace(key, trace_members(model, layout, parts)).first;
+  std::vector<Tensors> arguments;
+  for (const BatchPart& part : parts) arguments.push_back(part.tensors);
+  const std::vector<Tensors> losses = found->second.run(arguments, [&](const autodiff::Graph& graph, const autodiff::Node& node, std::span<const Inputs> inputs, std::span<const Outputs> outputs) {
+    std::vector<TensorSpec> specs;
+    for (const autodiff::ValueId input : node.inputs) specs.push_back(graph.spec(input));
+    dist::joint_collective(*node.op, node.attrs, specs, inputs, outputs, parts[0].replica->count);
+  });
+  double sum = 0;
+  for (std::size_t m = 0; m < parts.size(); ++m) sum += Replicas::contribution(cast(losses[m][0], float64).item<double>(), parts[m].replica);
+  return sum;
+}
+
+/// What the members have counted goes to the metrics themselves.
+void Trainer::fold_member_states() {
+  for (const auto& [key, pair] : member_states_) {
+    const auto& [variable, member] = pair;
+    variable.assign_add(member.value());
+    member.assign(zeros(member.shape(), member.dtype()));
+  }
+}
+
+double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) { return run(model, layout, tensors, replica, false); }
 
 Tensors Trainer::predict(Model& model, std::span<const Tensor> inputs) {
   belong_to(model);
@@ -266,15 +358,18 @@ std::vector<std::pair<std::string, std::shared_ptr<Metric>>> Trainer::shown_metr
   return result;
 }
 
-Logs Trainer::logs(Model& model) {
+Logs Trainer::logs(Model& model, bool of_all_ranks) {
+  fold_member_states();
   const auto all = shown_metrics(model);
-  if (!results_ || results_of_ != all.size()) {
-    results_of_ = all.size();
-    result_names_.clear();
-    const auto gathered = [all](std::vector<std::string>* names) {
+  const bool reduce = of_all_ranks && dist::world_size() > 1;
+  ShownResults& shown_results = reduce ? reduced_results_ : own_results_;
+  if (!shown_results.step || shown_results.metrics != all.size()) {
+    shown_results.metrics = all.size();
+    shown_results.names.clear();
+    const auto gathered = [all, reduce](std::vector<std::string>* names) {
       Tensors parts;
       for (const auto& [shown, metric] : all) {
-        const Metric::Results results = metric->results();
+        const Metric::Results results = reduce ? metric->reduced_results() : metric->results();
         for (const auto& [name, value] : results) {
           // One value goes by the name that is shown; of several, each by its own, behind the output's.
           const std::string base = results.size() == 1 ? shown : shown.substr(0, shown.size() - std::min(shown.size(), metric->name().size())) + name;
@@ -285,16 +380,17 @@ Logs Trainer::logs(Model& model) {
       }
       return Tensors{concat(parts, 0)};
     };
-    gathered(&result_names_);
-    results_ = step("results", [gathered](std::span<const Tensor>) { return gathered(nullptr); });
+    gathered(&shown_results.names);
+    shown_results.step = step("results", [gathered](std::span<const Tensor>) { return gathered(nullptr); });
   }
-  const Tensor values = (*results_)(std::span<const Tensor>())[0];
+  const Tensor values = (*shown_results.step)(std::span<const Tensor>())[0];
   Logs logs;
-  for (std::size_t i = 0; i < result_names_.size(); ++i) logs.set(result_names_[i], values.data<double>()[i]);
+  for (std::size_t i = 0; i < shown_results.names.size(); ++i) logs.set(shown_results.names[i], values.data<double>()[i]);
   return logs;
 }
 
 void Trainer::reset(Model& model) {
+  fold_member_states();
   for (const auto& [name, metric] : shown_metrics(model)) metric->reset_state();
 }
 

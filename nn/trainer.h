@@ -11,8 +11,11 @@
 #include <vector>
 
 #include <lockstep/autodiff/function.h>
+#include <lockstep/autodiff/members.h>
+#include <lockstep/dist/replica.h>
 #include <lockstep/nn/metrics.h>
 #include <lockstep/nn/model.h>
+#include <lockstep/nn/replicas.h>
 
 namespace lockstep::nn {
 
@@ -31,17 +34,19 @@ class Trainer {
   /// Makes what depends on the shapes of a batch: weights, losses, metrics, the optimizer's state. Does nothing the second time.
   void prepare(Model& model, const Batch& batch);
 
-  /// One step; the loss of the batch. `tensors` lie as `layout` says.
-  double train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors);
-  double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors);
+  /// One step; the loss of the batch, which with a replica is its part of a larger one. `tensors` lie as `layout` says.
+  double train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
+  /// A step whose parts of the batch run in lockstep in this process; the sum of what they add to the loss of the global batch.
+  double train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
+  double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
   Tensors predict(Model& model, std::span<const Tensor> inputs);
   /// Trains op by op, and throws InvalidArgumentError that names the first layer whose output is not finite.
   void set_check_numerics(bool check) { check_numerics_ = check; }
   /// What the weights of samples come from; part of the traced steps from now on.
   void set_class_weight(const std::map<std::int64_t, double>& weights);
 
-  /// The losses and metrics since they were reset.
-  Logs logs(Model& model);
+  /// The losses and metrics since they were reset: of this rank, or, where all ranks ask, of all of them together.
+  Logs logs(Model& model, bool of_all_ranks);
   void reset(Model& model);
   /// The metrics and the names under which they are shown.
   std::vector<std::pair<std::string, std::shared_ptr<Metric>>> shown_metrics(const Model& model) const;
@@ -61,7 +66,11 @@ class Trainer {
   };
   Step step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const;
   void belong_to(const Model& model);
-  double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training);
+  double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training);
+  void make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training);
+  void join(Model& model);
+  autodiff::Members trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
+  void fold_member_states();
   void make_losses(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
   void make_metrics(Model& model, const Batch& batch, std::span<const TensorSpec> y_pred);
 
@@ -69,6 +78,7 @@ class Trainer {
   const Model* owner_ = nullptr;  // whom the traced steps call; a model that was moved traces anew
   bool prepared_ = false;
   bool optimizer_ready_ = false;
+  bool weights_joined_ = false, optimizer_joined_ = false;  // are they the same on all ranks?
   bool check_numerics_ = false;
   std::map<std::int64_t, double> class_weight_;
   Tensor class_weights_;  // by class, one more than there are: the last is that of all others
@@ -78,10 +88,17 @@ class Trainer {
   std::vector<std::pair<std::string, std::shared_ptr<metrics::Mean>>> output_losses_;  // only of models with several outputs
   Tensors output_values_;                                                     // of the present step, likewise
   std::vector<OutputMetric> metrics_;
-  std::map<std::pair<BatchLayout, bool>, Step> steps_;
-  std::optional<Step> predict_, results_;
-  std::vector<std::string> result_names_;
-  std::size_t results_of_ = 0;  // how many metrics there were
+  std::map<std::tuple<BatchLayout, bool, std::int64_t>, Step> steps_;  // by layout, training?, rows of the global batch
+  std::map<std::tuple<BatchLayout, std::int64_t, int>, autodiff::Members> member_steps_;  // by layout, rows of the global batch, parts of it
+  std::map<std::pair<std::size_t, const void*>, std::pair<Variable, Variable>> member_states_;  // by member and variable: it, and the member's own
+  std::optional<Step> predict_;
+  /// What the metrics show, of this rank and of all ranks.
+  struct ShownResults {
+    std::optional<Step> step;
+    std::vector<std::string> names;
+    std::size_t metrics = 0;  // how many there were
+  };
+  ShownResults own_results_, reduced_results_;
 };
 
 /// Puts `more` behind `into`.

@@ -6,6 +6,8 @@
 #include <re2/re2.h>
 
 #include <lockstep/optim/clipping.h>
+#include <lockstep/autodiff/control_flow.h>
+#include <lockstep/dist/gradients.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
@@ -183,7 +185,15 @@ void Optimizer::constrain(const Variable& variable, std::function<Tensor(const T
   constraints_.insert_or_assign(variable.key(), std::move(constraint));
 }
 
-Tensor Optimizer::scale_loss(const Tensor& loss) { return common_.loss_scale_factor ? loss * *common_.loss_scale_factor : loss; }
+Tensor Optimizer::scale_loss(const Tensor& loss) {
+  const Tensor shared = replica_scaled(loss);
+  return common_.loss_scale_factor ? shared * *common_.loss_scale_factor : shared;
+}
+
+Tensor Optimizer::replica_scaled(const Tensor& loss) {
+  const dist::Replica* replica = dist::replica();
+  return !replica || replica->even() ? loss : loss * (replica->share() * replica->count);
+}
 
 void Optimizer::finalize_variable_values(std::span<const Variable> variables) {
   if (!common_.use_ema) return;
@@ -255,12 +265,22 @@ void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variabl
   if (dense.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
   if (!missing.empty()) warn_missing(missing);
 
-  if (common_.gradient_accumulation_steps) accumulate(dense, moved);
-  else update(std::move(dense), moved);
+  // Members of one process share the accumulators, which then must hold what all of them have: they reduce at every step.
+  if (common_.gradient_accumulation_steps) accumulate(dist::replica() && dist::replica()->joint ? over_replicas(std::move(dense), moved) : dense, moved);
+  else update(over_replicas(std::move(dense), moved), moved);
   if (common_.use_ema) update_averages();
   for (const Variable& variable : moved)
     if (const auto found = constraints_.find(variable.key()); found != constraints_.end()) variable.assign(found->second(variable.value()));
   iterations_.assign_add(1);
+}
+
+/// The means over the replicas, where there are any.
+std::vector<Tensor> Optimizer::over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+  if (!dist::replica()) return gradients;
+  const std::vector<Gradient> given(gradients.begin(), gradients.end());
+  const std::vector<Gradient> reduced = dist::reduce_gradients(given, variables);
+  for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i] = reduced[i].dense();
+  return gradients;
 }
 
 void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables) {
@@ -271,6 +291,12 @@ void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const
     const Variable& sum = slot(variables[i], "gradient_accumulator");
     sum.assign_add(gradients[i]);
     means.push_back(sum.value() / double(period));
+  }
+  if (dist::replica() && !dist::replica()->joint) {
+    // Between two updates nothing travels: whether one is due is the same on all ranks.
+    const Tensors reduced = autodiff::cond(
+        due, [&] { const std::vector<Tensor> all = over_replicas(means, variables); return Tensors(all.begin(), all.end()); }, [&] { return Tensors(means.begin(), means.end()); });
+    means.assign(reduced.begin(), reduced.end());
   }
   std::vector<Variable> touched(variables.begin(), variables.end());
   touched.insert(touched.end(), state_.begin(), state_.end());

@@ -92,7 +92,7 @@ class Optimizer : public Component {
   /// The variables it was built for.
   const std::vector<Variable>& trainable_variables() const { return trainable_; }
 
-  /// Moves the variables by their gradients; without variables, those it was built for. A variable without gradient stays (with one
+  /// Moves the variables by their gradients (in a step of several replicas, by the means of theirs); without variables, those it was built for. A variable without gradient stays (with one
   /// warning). Throws InvalidArgumentError if there are no gradients at all, or for a variable it was not built for.
   void apply(std::span<const Gradient> gradients, std::span<const Variable> variables = {});
   void apply(std::span<const Gradient> gradients, std::initializer_list<Variable> variables) {
@@ -123,7 +123,7 @@ class Optimizer : public Component {
   void exclude_from_weight_decay(const std::vector<std::string>& patterns) { exclude_from_weight_decay({}, patterns); }
   /// After each call, `variable` becomes `constraint(variable)`.
   virtual void constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint);
-  /// The loss as its gradients must be taken: times the loss scale.
+  /// The loss as its gradients must be taken: times the loss scale, and, where replicas have different numbers of rows, by their share.
   virtual Tensor scale_loss(const Tensor& loss);
   virtual void set_loss_scale_factor(std::optional<double> factor) { common_.loss_scale_factor = factor; }
   /// With use_ema, gives the variables their averages.
@@ -169,6 +169,8 @@ class Optimizer : public Component {
   static void move_to(Optimizer& inner, std::string path) {
     if (!inner.created_) inner.path_ = std::move(path);
   }
+  /// `loss` as the mean of the replicas' gradients needs it, where these have different numbers of rows (see dist/replica.h).
+  static Tensor replica_scaled(const Tensor& loss);
   /// The field "name", for optimizers that do not take the common options.
   void name_field(Fields& f);
 
@@ -179,6 +181,7 @@ class Optimizer : public Component {
   void create_common();
   void require_known(std::span<const Variable> variables) const;
   void warn_missing(const std::vector<std::string>& paths);
+  static std::vector<Tensor> over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables);
   void accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables);
   void update(std::vector<Tensor> gradients, std::span<const Variable> variables);
   void update_averages();

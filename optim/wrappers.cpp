@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <lockstep/dist/gradients.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
@@ -48,9 +49,12 @@ std::vector<Variable> LossScaleOptimizer::variables() {
 
 Tensor LossScaleOptimizer::dynamic_scale() const { return scale_.defined() ? scale_.value() : scalar(initial_scale_, float32); }
 
-Tensor LossScaleOptimizer::scale_loss(const Tensor& loss) { return loss * cast(dynamic_scale(), loss.dtype()); }
+Tensor LossScaleOptimizer::scale_loss(const Tensor& loss) { return replica_scaled(loss) * cast(dynamic_scale(), loss.dtype()); }
 
-void LossScaleOptimizer::run(std::span<const Gradient> gradients, std::span<const Variable> variables) {
+void LossScaleOptimizer::run(std::span<const Gradient> local, std::span<const Variable> variables) {
+  // Whether they are finite is asked of what all replicas have together, so that all of them decide alike.
+  const std::vector<Gradient> gradients = dist::reduce_gradients(local, variables);
+  const dist::ReplicaScope reduced(nullptr);
   const Tensor scale = scale_.value(), count = counter_.value();
   Tensor finite = scalar(true, boolean);
   std::vector<Gradient> unscaled;

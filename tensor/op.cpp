@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <shared_mutex>
 
 #include <lockstep/tensor/ops/table.h>
 
@@ -22,10 +24,20 @@ std::string suggestion(const std::string& near) { return near.empty() ? std::str
 struct Table {
   std::vector<OpDef> rows;
   std::map<std::string_view, const OpDef*> by_name;
-  Table() : rows(all_rows()) {
-    for (const OpDef& row : rows) {
-      add(row.name, row);
-      for (const std::string_view alias : row.aliases) add(alias, row);
+  std::shared_mutex mutex;
+  static constexpr std::size_t kRoom = 64;  // for families of later rooms: rows do not move
+  Table() {
+    std::vector<OpDef> own = all_rows();
+    rows.reserve(own.size() + kRoom);
+    extend(std::move(own));
+  }
+  void extend(std::vector<OpDef> more) {
+    const std::unique_lock lock(mutex);
+    if (rows.size() + more.size() > rows.capacity()) throw InternalError("the op table has no room for " + std::to_string(more.size()) + " more rows");
+    for (OpDef& row : more) {
+      rows.push_back(std::move(row));
+      add(rows.back().name, rows.back());
+      for (const std::string_view alias : rows.back().aliases) add(alias, rows.back());
     }
   }
   void add(std::string_view name, const OpDef& row) {
@@ -33,8 +45,8 @@ struct Table {
   }
 };
 
-const Table& table() {
-  static const Table* instance = new Table;  // rows are referred to from graphs and tapes of static objects
+Table& table() {
+  static auto* instance = new Table;  // rows are referred to from graphs and tapes of static objects
   return *instance;
 }
 
@@ -61,9 +73,15 @@ bool fits(AttrType type, const AttrValue& value) {
 
 }  // namespace
 
-std::span<const OpDef> op_table() { return table().rows; }
+std::span<const OpDef> op_table() {
+  const std::shared_lock lock(table().mutex);
+  return table().rows;
+}
+
+void extend_op_table(std::vector<OpDef> rows) { table().extend(std::move(rows)); }
 
 const OpDef& find_op(std::string_view name) {
+  const std::shared_lock lock(table().mutex);
   const auto& by_name = table().by_name;
   const auto found = by_name.find(name);
   if (found != by_name.end()) return *found->second;

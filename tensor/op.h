@@ -316,10 +316,17 @@ struct OpDef {
   bool commutative = false;
   /// Why no CUDA kernel makes sense, empty where one does.
   std::string_view no_cuda = {};
+  /// Output i may lie over input i, if nobody needs that any more.
+  bool over_inputs = false;
+  /// Begins something that takes time while others compute: inside a graph it runs as soon as its operands exist.
+  bool early = false;
 };
 
 /// All rows, in the order of the families. Built once, on first use.
 std::span<const OpDef> op_table();
+/// Adds a family of a room above `tensor` behind the others. Rows stay where they are for the rest of the process. Throws InternalError for
+/// a name that is taken.
+void extend_op_table(std::vector<OpDef> rows);
 /// The row of that name or alias. Throws NotFoundError naming the nearest.
 const OpDef& find_op(std::string_view name);
 

@@ -23,6 +23,7 @@ bool aliasable(const Graph& graph, const Node& node, std::size_t o, std::size_t 
     const auto& object = std::get<std::shared_ptr<const AttrObject>>(node.attrs[0].value);
     return static_cast<const FusedProgram&>(*object).may_alias(o, i);
   }
+  if (node.op->over_inputs && o == i) return true;
   if (node.op->fusion != Fusion::pointwise) return false;
   // The same value in a second place with another layout would be overwritten while it is read.
   for (std::size_t j = 0; j < node.inputs.size(); ++j)

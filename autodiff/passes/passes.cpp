@@ -10,12 +10,13 @@
 namespace lockstep::autodiff {
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 8> list = {{
+  static constexpr std::array<Pass, 9> list = {{
       {"prune", prune, "drop what nobody needs"},
       {"fold", fold, "compute constants once, simplify"},
       {"cse", merge_common, "compute equal things once"},
       {"fuse_gemm", fuse_gemm, "bias and activation inside products"},
       {"fuse", fuse_pointwise, "pointwise chains in one pass over memory"},
+      {"overlap", overlap, "begin to reduce over ranks as soon as the operands exist"},
       {"in_place", nullptr, "results over operands that are no longer needed"},
       {"memory_plan", nullptr, "one arena, shared by lifetime"},
       {"parallel", nullptr, "independent branches side by side"},

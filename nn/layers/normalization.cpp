@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <lockstep/dist/replica.h>
+#include <lockstep/nn/loss.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
@@ -82,24 +84,40 @@ Tensor BatchNormalization::call(const Tensor& x, const CallOptions& options) {
   const Tensor last = swap_with_last(x, axis);
   const Tensor gamma = or_value(gamma_, 1, shape, x.dtype()), beta = or_value(beta_, 0, shape, x.dtype());
   if (!options.training || !trainable()) return swap_with_last(batch_norm(last, gamma, beta, moving_mean_, moving_variance_, options_.epsilon), axis);
+  // The replicas whose samples count, and this one's where the moving averages are concerned.
+  const dist::Replica* const here = dist::replica();
+  const dist::Replica* const others = here && here->synchronized_statistics.value_or(options_.synchronized) ? here : nullptr;
+  const auto over_all = [&](const Tensor& sum) { return others ? others->sum(sum, path() + "/statistics") : sum; };
+  Ints axes;
+  for (int i = 0; i + 1 < x.ndim(); ++i) axes.push_back(i);
   Tensor y, mean, variance;
   if (const Tensor mask = options.mask_of(0); mask.defined()) {
     // Statistics of the valid steps alone; all steps are normalized by them.
     Ints column(mask.shape().begin(), mask.shape().end());
     while (int(column.size()) < x.ndim()) column.push_back(1);
     const Tensor weights = swap_with_last(broadcast_to(reshape(cast(mask, x.dtype()), column), Ints(x.shape().begin(), x.shape().end())), axis);
-    Ints axes;
-    for (int i = 0; i + 1 < x.ndim(); ++i) axes.push_back(i);
-    const Tensor count = reduce_sum(weights, axes) + 1e-7;
-    mean = reduce_sum(weights * last, axes) / count;
-    variance = reduce_sum(weights * square(last - mean), axes) / count;
+    const Tensor count = over_all(reduce_sum(weights, axes)) + 1e-7;
+    mean = over_all(reduce_sum(weights * last, axes)) / count;
+    variance = over_all(reduce_sum(weights * square(last - mean), axes)) / count;
+    y = batch_norm(last, gamma, beta, mean, variance, options_.epsilon);
+  } else if (others) {
+    // In float32 at least: 16 bits are too few to add up many.
+    const DType wide = x.dtype() == float64 ? float64 : float32;
+    const Tensor values = as_dtype(last, wide);
+    double count = double(others->global_rows);
+    for (int i = 1; i + 1 < x.ndim(); ++i) count *= double(last.shape()[i]);
+    mean = over_all(reduce_sum(values, axes)) / count;
+    variance = over_all(reduce_sum(square(values - mean), axes)) / count;
+    mean = as_dtype(mean, x.dtype()), variance = as_dtype(variance, x.dtype());
     y = batch_norm(last, gamma, beta, mean, variance, options_.epsilon);
   } else {
     std::tie(y, mean, variance) = batch_norm(last, gamma, beta, options_.epsilon, true);
   }
   const auto move = [&](const Weight& average, const Tensor& value) {
     const DType dtype = average.variable().dtype();
-    average.assign(average.variable().value() * options_.momentum + cast(stop_gradient(value), dtype) * (1 - options_.momentum));
+    Tensor seen = cast(stop_gradient(value), dtype);
+    if (here && !others) seen = here->sum(here->rows == 0 ? zeros_like(seen) : seen * here->share(), path() + "/moving");
+    average.assign(average.variable().value() * options_.momentum + seen * (1 - options_.momentum));
   };
   move(moving_mean_, mean);
   move(moving_variance_, variance);

@@ -22,6 +22,8 @@ class BatchNormalization : public Layer {
     Ref<Regularizer> gamma_regularizer = {};
     Ref<Constraint> beta_constraint = {};
     Ref<Constraint> gamma_constraint = {};
+    /// Where ranks share a batch: are its statistics those of the whole (two small reductions a call), or does each rank use its own rows'?
+    /// The moving averages are the same on all ranks either way.
     bool synchronized = false;
     std::string name = {};
     DTypePolicy dtype = {};

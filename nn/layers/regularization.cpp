@@ -1,13 +1,23 @@
 #include <lockstep/nn/layers/regularization.h>
 
+#include <array>
+
+#include <lockstep/dist/replica.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::nn {
 
+Tensor sample_key(const Generator& generator, const Shape& shape) {
+  const Tensor key = generator.next_key();
+  const dist::Replica* replica = dist::replica();
+  if (!replica || shape.ndim() == 0 || shape[0] != replica->rows || replica->rows == 0) return key;
+  return concat(std::array{key, constant(std::vector<std::int64_t>{shape.numel() / replica->rows * replica->first_row})}, 0);
+}
+
 Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype) {
   if (rate >= 1) return zeros(shape, dtype);
-  const Tensor uniform = random::uniform_from(generator.next_key(), shape, 0.0, 1.0, float32);
+  const Tensor uniform = random::uniform_from(sample_key(generator, shape), shape, 0.0, 1.0, float32);
   return cast(uniform >= rate, dtype) * (1 / (1 - rate));
 }
 
@@ -45,7 +55,7 @@ void GaussianNoise::build(const Shape& input) {
 }
 Tensor GaussianNoise::call(const Tensor& x, const CallOptions& options) {
   if (!options.training || options_.stddev == 0) return x;
-  return x + random::normal_from(generator_->next_key(), x.shape(), 0, options_.stddev, x.dtype());
+  return x + random::normal_from(sample_key(*generator_, x.shape()), x.shape(), 0, options_.stddev, x.dtype());
 }
 
 }  // namespace lockstep::nn

@@ -55,6 +55,10 @@ class GaussianNoise : public Layer {
   std::optional<Generator> generator_;
 };
 
+/// The key with which a layer draws a tensor of `shape` in this step. Where the ranks share a batch, and `shape` has its rows, each draws its rows
+/// of what one process would draw.
+Tensor sample_key(const Generator& generator, const Shape& shape);
+
 /// 0 with probability `rate`, else 1 / (1 - rate): what dropout multiplies by.
 Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype);
 

@@ -67,6 +67,16 @@ class UnavailableError : public Error {
  public:
   using Error::Error;
 };
+/// Something did not happen in the time that was given to it.
+class DeadlineExceededError : public Error {
+ public:
+  using Error::Error;
+};
+/// What several ranks do together was broken off: they disagree, or one of them is gone.
+class AbortedError : public Error {
+ public:
+  using Error::Error;
+};
 /// A file is damaged or not what it says it is.
 class DataLossError : public Error {
  public:

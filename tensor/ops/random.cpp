@@ -20,19 +20,21 @@ using Words = random::PhiloxWords;
 float unit(std::uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 double unit(std::uint32_t low, std::uint32_t high) { return double(((std::uint64_t(high) << 32) | low) >> 11) * 0x1p-53; }
 
-/// Calls `write(first element, words)` for each block of `per_block` elements.
+/// Calls `write(first element, words)` for each block of `per_block` elements. `first` is negative where a block begins before element 0:
+/// a key (seed, stream, offset) gives elements offset, offset + 1, ... of the sequence that (seed, stream) begins.
 template <class F>
-void for_each_block(const void* key, std::int64_t count, int per_block, F&& write) {
+void for_each_block(const void* key, bool has_offset, std::int64_t count, int per_block, F&& write) {
   const auto* words = static_cast<const std::int64_t*>(key);
   const std::uint64_t seed = std::uint64_t(words[0]), stream = std::uint64_t(words[1]);
-  const std::int64_t blocks = (count + per_block - 1) / per_block;
+  const std::int64_t offset = has_offset ? words[2] : 0, first_block = offset / per_block, skipped = offset % per_block;
+  const std::int64_t blocks = (skipped + count + per_block - 1) / per_block;
   parallel_for(blocks, 4096, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) write(b * per_block, philox(std::uint64_t(b), stream, seed));
+    for (std::int64_t b = begin; b < end; ++b) write(b * per_block - skipped, philox(std::uint64_t(first_block + b), stream, seed));
   });
 }
 
 void random_infer(InferContext& context) {
-  if (context.shape(0) != Shape{2}) context.refuse("the key must be int64 (2,)");
+  if (context.shape(0) != Shape{2} && context.shape(0) != Shape{3}) context.refuse("the key must be int64 (2,), or (3,) with an offset");
   const Ints sizes = context.ints("shape");
   for (const std::int64_t size : sizes)
     if (size < 0) context.refuse("negative size in shape " + to_string(AttrValue(sizes)));
@@ -56,13 +58,14 @@ void normal_infer(InferContext& context) {
 
 BoundKernel uniform_cpu(const BindContext& context) {
   const std::int64_t count = context.output(0).shape.numel();
+  const bool has_offset = context.shape(0) == Shape{3};
   const Scalar low = context.scalar("low"), high = context.scalar("high");
   return visit_dtype(context.output(0).dtype, [&]<class T>(TypeTag<T>) -> BoundKernel {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
       const std::uint64_t range = std::uint64_t(high.integer()) - std::uint64_t(low.integer());
       return [=](Inputs in, Outputs out) {
-        for_each_block(in[0], count, 2, [&](std::int64_t first, const Words& w) {
-          for (int j = 0; j < 2 && first + j < count; ++j) {
+        for_each_block(in[0], has_offset, count, 2, [&](std::int64_t first, const Words& w) {
+          for (int j = first < 0 ? int(-first) : 0; j < 2 && first + j < count; ++j) {
             const std::uint64_t draw = (std::uint64_t(w[std::size_t(2 * j + 1)]) << 32) | w[std::size_t(2 * j)];
             __extension__ using Wide = unsigned __int128;
             static_cast<T*>(out[0])[first + j] = static_cast<T>(std::uint64_t(low.integer()) + std::uint64_t((Wide(draw) * range) >> 64));
@@ -71,16 +74,16 @@ BoundKernel uniform_cpu(const BindContext& context) {
       };
     } else if constexpr (std::is_same_v<T, double>) {
       return [=](Inputs in, Outputs out) {
-        for_each_block(in[0], count, 2, [&](std::int64_t first, const Words& w) {
-          for (int j = 0; j < 2 && first + j < count; ++j)
+        for_each_block(in[0], has_offset, count, 2, [&](std::int64_t first, const Words& w) {
+          for (int j = first < 0 ? int(-first) : 0; j < 2 && first + j < count; ++j)
             static_cast<double*>(out[0])[first + j] = std::min(low.real() + (high.real() - low.real()) * unit(w[std::size_t(2 * j)], w[std::size_t(2 * j + 1)]), std::nextafter(high.real(), low.real()));
         });
       };
     } else if constexpr (std::is_same_v<compute_t<T>, float>) {
       const float a = float(low.real()), b = float(high.real());
       return [=](Inputs in, Outputs out) {
-        for_each_block(in[0], count, 4, [&](std::int64_t first, const Words& w) {
-          for (int j = 0; j < 4 && first + j < count; ++j) {
+        for_each_block(in[0], has_offset, count, 4, [&](std::int64_t first, const Words& w) {
+          for (int j = first < 0 ? int(-first) : 0; j < 4 && first + j < count; ++j) {
             T value = T(a + (b - a) * unit(w[std::size_t(j)]));
             // Rounding to 16 bits may reach the bound that is excluded.
             if (!(static_cast<float>(value) < b)) value = T(a);
@@ -107,6 +110,7 @@ BoundKernel visit_float(const BindContext& context, Make&& make) {
 
 BoundKernel normal_cpu(const BindContext& context) {
   const std::int64_t count = context.output(0).shape.numel();
+  const bool has_offset = context.shape(0) == Shape{3};
   const double mean = context.number("mean"), stddev = context.number("stddev");
   return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     using C = compute_t<T>;
@@ -115,15 +119,15 @@ BoundKernel normal_cpu(const BindContext& context) {
       const auto pair = [&](std::int64_t first, C u, C v) {
         const C radius = std::sqrt(C(-2) * std::log(C(1) - u)), angle = C(2 * std::numbers::pi) * v;
         T* z = static_cast<T*>(out[0]);
-        z[first] = T(C(mean) + C(stddev) * radius * std::cos(angle));
-        if (first + 1 < count) z[first + 1] = T(C(mean) + C(stddev) * radius * std::sin(angle));
+        if (first >= 0 && first < count) z[first] = T(C(mean) + C(stddev) * radius * std::cos(angle));
+        if (first + 1 >= 0 && first + 1 < count) z[first + 1] = T(C(mean) + C(stddev) * radius * std::sin(angle));
       };
       if constexpr (std::is_same_v<T, double>) {
-        for_each_block(in[0], count, 2, [&](std::int64_t first, const Words& w) { pair(first, unit(w[0], w[1]), unit(w[2], w[3])); });
+        for_each_block(in[0], has_offset, count, 2, [&](std::int64_t first, const Words& w) { pair(first, unit(w[0], w[1]), unit(w[2], w[3])); });
       } else {
-        for_each_block(in[0], count, 4, [&](std::int64_t first, const Words& w) {
+        for_each_block(in[0], has_offset, count, 4, [&](std::int64_t first, const Words& w) {
           pair(first, unit(w[0]), unit(w[1]));
-          if (first + 2 < count) pair(first + 2, unit(w[2]), unit(w[3]));
+          if (first + 3 >= 0 && first + 2 < count) pair(first + 2, unit(w[2]), unit(w[3]));
         });
       }
     };
@@ -132,12 +136,13 @@ BoundKernel normal_cpu(const BindContext& context) {
 
 BoundKernel truncated_cpu(const BindContext& context) {
   const std::int64_t count = context.output(0).shape.numel();
+  const bool has_offset = context.shape(0) == Shape{3};
   const double mean = context.number("mean"), stddev = context.number("stddev");
   return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [=](Inputs in, Outputs out) {
       const double edge = std::erf(2 / std::numbers::sqrt2);  // by inversion: u in (-edge, edge) is a value in (-2, 2)
-      for_each_block(in[0], count, 2, [&](std::int64_t first, const Words& w) {
-        for (int j = 0; j < 2 && first + j < count; ++j) {
+      for_each_block(in[0], has_offset, count, 2, [&](std::int64_t first, const Words& w) {
+        for (int j = first < 0 ? int(-first) : 0; j < 2 && first + j < count; ++j) {
           const double u = (2 * unit(w[std::size_t(2 * j)], w[std::size_t(2 * j + 1)]) - 1) * edge;
           static_cast<T*>(out[0])[first + j] = T(static_cast<compute_t<T>>(mean + stddev * std::numbers::sqrt2 * special::erfinv(u)));
         }

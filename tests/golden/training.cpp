@@ -119,7 +119,8 @@ std::vector<MetricList> metrics_of(const Json& json, std::size_t outputs) {
 }
 
 CompileOptions compile_options(const Case& c, const Model& model, bool eager) {
-  CompileOptions options{.optimizer = optimizer_of(c.spec.at("optimizer")), .run_eagerly = eager};
+  // (The reference is of one process: on several ranks the statistics of batches must be those of the whole.)
+  CompileOptions options{.optimizer = optimizer_of(c.spec.at("optimizer")), .run_eagerly = eager, .synchronized_batch_norm = true};
   const Json& compile = c.spec.at("compile");
   if (compile.at("loss").is_object() && compile["loss"].contains("loss_weights")) {
     PerOutput<LossChoice>::Named named;
@@ -170,9 +171,9 @@ class Watcher : public Callback {
     const std::string where = how_ + "step " + std::to_string(step_);
     if (step_ == 0) require_weights(case_, where, "step1_", model().get_weights());
     require_number(case_, where + " loss", logs.loss(), case_.at("step_loss").data<double>()[step_]);
-    require_number(case_, where + " running loss", logs.get().at("loss"), case_.at("running_loss").data<double>()[step_]);
+    require_number(case_, where + " running loss", logs.reduced().at("loss"), case_.at("running_loss").data<double>()[step_]);
     if (const Json running = case_.spec.value("running", Json()); running.is_array())
-      for (const auto& [name, value] : running.at(step_).items()) require_number(case_, where + " " + name, logs.get().at(name), value);
+      for (const auto& [name, value] : running.at(step_).items()) require_number(case_, where + " " + name, logs.reduced().at(name), value);
     ++step_;
   }
   std::size_t steps() const { return step_; }

@@ -1,0 +1,336 @@
+#include <lockstep/dist/collectives.h>
+
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include <lockstep/dist/world.h>
+#include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops.h>
+
+namespace lockstep::dist {
+namespace {
+
+// ---- groups
+
+struct Groups {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Communicator>> split;  // group k + 1
+};
+Groups& groups() {
+  static auto* instance = new Groups;
+  return *instance;
+}
+
+// ---- calls under way, by where their first tensor lies
+
+struct Started {
+  std::mutex mutex;
+  std::map<const void*, Communicator::Ticket> tickets;
+};
+Started& started() {
+  static auto* instance = new Started;
+  return *instance;
+}
+
+// ---- what the rows have in common
+
+Group group_of_call(const OpCall& call);
+
+ReduceOp op_of(const OpCall& call) { return reduce_op(call.text("op")); }
+
+CollectiveOptions options_of(const GradContext& context) {
+  const std::string& label = context.text("label");
+  return {group_of_call(context), label.empty() ? "" : label + "/gradient"};
+}
+
+/// The call that a kernel makes, without its buffers.
+Call call_of(const BindContext& context, Collective kind) {
+  Call call{.kind = kind, .dtype = context.dtype_of(0), .label = context.text("label")};
+  for (const AttrDef& each : context.op().attrs) {
+    if (each.name == "op") call.op = op_of(context);
+    if (each.name == "root") call.root = int(context.integer("root"));
+  }
+  return call;
+}
+
+std::int64_t bytes_of(const TensorSpec& spec) { return spec.shape.numel() * std::int64_t(itemsize(spec.dtype)); }
+
+void check(InferContext& context) {
+  if (context.dtype_of(0) == string) context.refuse_type("strings do not travel between ranks");
+  for (const AttrDef& each : context.op().attrs)
+    if (each.name == "op") {
+      try {
+        check_reduction(reduce_op(context.text("op")), context.dtype_of(0));
+      } catch (const InvalidArgumentError& error) {
+        context.refuse(error.what());
+      }
+    }
+}
+
+void same_specs(InferContext& context) {
+  check(context);
+  for (std::size_t i = 0; i < context.input_count(); ++i) context.output(context.dtype_of(i), context.shape(i));
+}
+
+/// The first axis, `times` as long (or divided by `over`).
+void first_axis(InferContext& context, std::int64_t times, std::int64_t over) {
+  check(context);
+  Shape shape = context.shape(0);
+  if (shape.ndim() == 0) context.refuse("a scalar has no axis to cut or to put together");
+  if (shape[0] % over != 0) context.refuse("the first axis, " + std::to_string(shape[0]) + " long, does not divide by " + std::to_string(over) + " ranks");
+  shape[0] = shape[0] / over * times;
+  context.output(context.dtype_of(0), shape);
+}
+
+// ---- kernels
+
+/// Reduces where the output lies: the input is copied there, unless it is there already.
+BoundKernel all_reduce_kernel(const BindContext& context) {
+  return [call = call_of(context, Collective::all_reduce), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+    if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
+    Call now = call;
+    now.count = count;
+    now.parts = {{out[0], bytes}};
+    group.run(std::move(now));
+  };
+}
+
+BoundKernel broadcast_kernel(const BindContext& context) {
+  return [call = call_of(context, Collective::broadcast), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+    if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
+    Call now = call;
+    now.count = count;
+    now.parts = {{out[0], bytes}};
+    group.run(std::move(now));
+  };
+}
+
+/// From one buffer to another; `count` elements concern each rank.
+template <Collective Kind>
+BoundKernel exchange_kernel(const BindContext& context) {
+  Group group = group_of_call(context);
+  const std::int64_t all = context.shape(0).numel(), count = Kind == Collective::all_gather ? all : all / group.size();
+  return [call = call_of(context, Kind), count, &communicator = group.communicator()](Inputs in, Outputs out) {
+    Call now = call;
+    now.count = count;
+    now.input = in[0];
+    now.output = out[0];
+    communicator.run(std::move(now));
+  };
+}
+
+BoundKernel start_kernel(const BindContext& context) {
+  std::vector<std::int64_t> bytes;
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < context.input_count(); ++i) bytes.push_back(bytes_of(context.input(i))), count += context.shape(i).numel();
+  return [call = call_of(context, Collective::all_reduce), bytes, count, &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+    Call now = call;
+    now.count = count;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      if (in[i] != out[i]) std::memcpy(out[i], in[i], std::size_t(bytes[i]));
+      now.parts.push_back({out[i], bytes[i]});
+    }
+    const Communicator::Ticket ticket = group.start(std::move(now));
+    const std::lock_guard lock(started().mutex);
+    started().tickets[out[0]] = ticket;
+  };
+}
+
+BoundKernel wait_kernel(const BindContext& context) {
+  std::vector<std::int64_t> bytes;
+  for (std::size_t i = 0; i < context.input_count(); ++i) bytes.push_back(bytes_of(context.input(i)));
+  return [bytes, &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+    Communicator::Ticket ticket = 0;
+    {
+      const std::lock_guard lock(started().mutex);
+      const auto found = started().tickets.find(in[0]);
+      if (found == started().tickets.end()) throw FailedPreconditionError("these tensors are not being reduced", "all_reduce_wait", "give it what all_reduce_start returned, once");
+      ticket = found->second;
+      started().tickets.erase(found);
+    }
+    group.wait(ticket);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      if (in[i] != out[i]) std::memcpy(out[i], in[i], std::size_t(bytes[i]));
+  };
+}
+
+// ---- gradients
+
+Gradients all_reduce_gradient(const GradContext& context) {
+  const ReduceOp op = op_of(context);
+  const CollectiveOptions options = options_of(context);
+  if (op == ReduceOp::sum || op == ReduceOp::mean) return {all_reduce(context.upstream(), op, options)};
+  const Tensor winner = cast(equal(context.input(0), context.output()), context.input(0).dtype());
+  return {winner * all_reduce(context.upstream(), ReduceOp::sum, options) / all_reduce(winner, ReduceOp::sum, options)};
+}
+
+Gradients broadcast_gradient(const GradContext& context) {
+  const Tensor sum = all_reduce(context.upstream(), ReduceOp::sum, options_of(context));
+  return {group_of_call(context).rank() == context.integer("root") ? sum : zeros_like(sum)};
+}
+
+Gradients reduce_scatter_gradient(const GradContext& context) {
+  const ReduceOp op = op_of(context);
+  if (op == ReduceOp::max || op == ReduceOp::min) context.refuse("the gradient of a maximum or minimum is defined for all_reduce only");
+  const Tensor gathered = all_gather(context.upstream(), options_of(context));
+  return {op == ReduceOp::mean ? gathered / Scalar(group_of_call(context).size()) : gathered};
+}
+
+Gradients start_gradient(const GradContext& context) {
+  Gradients gradients;
+  for (std::size_t i = 0; i < context.input_count(); ++i) gradients.push_back(all_reduce(context.upstream(i), op_of(context), options_of(context)));
+  return gradients;
+}
+
+Gradients wait_gradient(const GradContext& context) {
+  Gradients gradients;
+  for (std::size_t i = 0; i < context.input_count(); ++i) gradients.push_back(context.upstream(i));
+  return gradients;
+}
+
+// ---- rows
+
+AttrDef group_attr() { return {.name = "group", .type = AttrType::integer, .fallback = std::int64_t(0), .doc = "which ranks; 0: all"}; }
+AttrDef label_attr() { return {.name = "label", .type = AttrType::string, .fallback = std::string(), .doc = "what it is for"}; }
+AttrDef op_attr() { return {.name = "op", .type = AttrType::string, .fallback = std::string("sum"), .doc = "sum, mean, max or min"}; }
+
+std::vector<OpDef> collective_rows() {
+  const std::vector<Sample> rows_sample{{.inputs = {{float64, {12, 2}}}}};
+  const OnnxForm no_form = no_onnx("ONNX knows no ranks");
+  std::vector<OpDef> rows;
+  const auto add = [&](OpDef row) {
+    row.family = "collective";
+    row.dtypes = same(kFixedSize);
+    row.effect = Effect::collective;
+    row.onnx = no_form;
+    row.samples = rows_sample;
+    rows.push_back(std::move(row));
+  };
+  add({.name = "all_reduce", .doc = "the reduction over all ranks", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = all_reduce_gradient, .cpu = all_reduce_kernel, .over_inputs = true});
+  add({.name = "broadcast", .doc = "the root's value", .attrs = {{.name = "root", .type = AttrType::integer, .fallback = std::int64_t(0)}, group_attr(), label_attr()}, .infer = same_specs, .gradient = broadcast_gradient, .cpu = broadcast_kernel, .over_inputs = true});
+  add({.name = "all_gather", .doc = "the ranks' values, along the first axis", .attrs = {group_attr(), label_attr()},
+       .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), 1); },
+       .gradient = [](const GradContext& context) { return Gradients{reduce_scatter(context.upstream(), ReduceOp::sum, options_of(context))}; }, .cpu = exchange_kernel<Collective::all_gather>});
+  add({.name = "reduce_scatter", .doc = "this rank's part of the reduction, along the first axis", .attrs = {op_attr(), group_attr(), label_attr()},
+       .infer = [](InferContext& context) { first_axis(context, 1, group_of_call(context).size()); }, .gradient = reduce_scatter_gradient, .cpu = exchange_kernel<Collective::reduce_scatter>});
+  add({.name = "all_to_all", .doc = "part k of the first axis goes to rank k", .attrs = {group_attr(), label_attr()},
+       .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), group_of_call(context).size()); },
+       .gradient = [](const GradContext& context) { return Gradients{all_to_all(context.upstream(), options_of(context))}; }, .cpu = exchange_kernel<Collective::all_to_all>});
+  add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true, .early = true});
+  add({.name = "all_reduce_wait", .doc = "what all_reduce_start began, when it is done", .max_inputs = -1, .attrs = {group_attr(), label_attr()}, .infer = same_specs, .gradient = wait_gradient, .cpu = wait_kernel, .over_inputs = true});
+  return rows;
+}
+
+const OpDef& row(std::string_view name) {
+  register_collectives();
+  return find_op(name);
+}
+
+AttrValue name_of(ReduceOp op) { return std::string(name(op)); }
+AttrValue id_of(const CollectiveOptions& options) { return std::int64_t(options.group.id()); }
+
+}  // namespace
+
+Group group_of(std::int64_t id) { return Group(int(id)); }
+
+namespace {
+Group group_of_call(const OpCall& call) { return group_of(call.integer("group")); }
+}  // namespace
+
+Group Group::split(int color, const std::string& name) {
+  std::unique_ptr<Communicator> part = dist::communicator().split(color, name);
+  const std::lock_guard lock(groups().mutex);
+  groups().split.push_back(std::move(part));
+  return Group(int(groups().split.size()));
+}
+
+Communicator& Group::communicator() const {
+  if (id_ == 0) return dist::communicator();
+  const std::lock_guard lock(groups().mutex);
+  if (id_ < 0 || std::size_t(id_) > groups().split.size()) throw NotFoundError("there is no group " + std::to_string(id_) + " of ranks");
+  return *groups().split[std::size_t(id_) - 1];
+}
+
+namespace {
+
+/// The tree's reduction of the members' buffers, in every member's output.
+void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::int64_t count, std::span<const void* const> sources, std::span<void* const> targets, int members, const std::string& label) {
+  const int own = int(sources.size()), ranks = communicator.size();
+  const auto bytes = std::size_t(count) * itemsize(dtype);
+  const ReduceOp inner = op == ReduceOp::mean ? ReduceOp::sum : op;
+  void* const result = targets[0];
+  if (ranks == 1 || (own & (own - 1)) == 0) {
+    // This process's members are a subtree of the tree over all: the ranks' results are its leaves.
+    reduce_sources(inner, dtype, sources, result, count, members);
+    if (ranks > 1) communicator.all_reduce(result, count, dtype, inner, label);
+  } else {
+    std::vector<std::byte> mine(bytes * std::size_t(own)), all(bytes * std::size_t(members));
+    for (std::size_t m = 0; m < sources.size(); ++m) std::memcpy(mine.data() + m * bytes, sources[m], bytes);
+    communicator.all_gather(mine.data(), all.data(), count * own, dtype, label);
+    std::vector<const void*> leaves;
+    for (int m = 0; m < members; ++m) leaves.push_back(all.data() + std::size_t(m) * bytes);
+    reduce_sources(inner, dtype, leaves, result, count, members);
+  }
+  if (op == ReduceOp::mean) {
+    const void* sum[] = {result};
+    reduce_sources(ReduceOp::mean, dtype, sum, result, count, members);
+  }
+  for (std::size_t m = 1; m < targets.size(); ++m) std::memcpy(targets[m], result, bytes);
+}
+
+}  // namespace
+
+void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
+  const OpCall call(op, attrs);
+  if (op.name == "all_reduce_wait") {  // reduced when it was started
+    for (std::size_t m = 0; m < inputs.size(); ++m)
+      for (std::size_t i = 0; i < specs.size(); ++i)
+        if (inputs[m][i] != outputs[m][i]) std::memcpy(outputs[m][i], inputs[m][i], std::size_t(bytes_of(specs[i])));
+    return;
+  }
+  if (op.name != "all_reduce" && op.name != "all_reduce_start") throw UnimplementedError("members of one process cannot make this call together", op.name, "train with as many shards as ranks");
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    std::vector<const void*> sources;
+    std::vector<void*> targets;
+    for (std::size_t m = 0; m < inputs.size(); ++m) sources.push_back(inputs[m][i]), targets.push_back(outputs[m][i]);
+    reduce_members(group_of_call(call).communicator(), op_of(call), specs[i].dtype, specs[i].shape.numel(), sources, targets, members, call.text("label"));
+  }
+}
+
+void register_collectives() {
+  static const bool done = (extend_op_table(collective_rows()), true);
+  static_cast<void>(done);
+}
+
+Tensor all_reduce(const Tensor& x, ReduceOp op, const CollectiveOptions& options) {
+  static const OpDef& def = row("all_reduce");
+  return apply(def, {x}, {{"op", name_of(op)}, {"group", id_of(options)}, {"label", options.label}});
+}
+Tensor broadcast(const Tensor& x, int root, const CollectiveOptions& options) {
+  static const OpDef& def = row("broadcast");
+  return apply(def, {x}, {{"root", std::int64_t(root)}, {"group", id_of(options)}, {"label", options.label}});
+}
+Tensor all_gather(const Tensor& x, const CollectiveOptions& options) {
+  static const OpDef& def = row("all_gather");
+  return apply(def, {x}, {{"group", id_of(options)}, {"label", options.label}});
+}
+Tensor reduce_scatter(const Tensor& x, ReduceOp op, const CollectiveOptions& options) {
+  static const OpDef& def = row("reduce_scatter");
+  return apply(def, {x}, {{"op", name_of(op)}, {"group", id_of(options)}, {"label", options.label}});
+}
+Tensor all_to_all(const Tensor& x, const CollectiveOptions& options) {
+  static const OpDef& def = row("all_to_all");
+  return apply(def, {x}, {{"group", id_of(options)}, {"label", options.label}});
+}
+Tensors all_reduce_start(std::span<const Tensor> tensors, ReduceOp op, const CollectiveOptions& options) {
+  static const OpDef& def = row("all_reduce_start");
+  return apply_all(def, tensors, {{"op", name_of(op)}, {"group", id_of(options)}, {"label", options.label}});
+}
+Tensors all_reduce_wait(std::span<const Tensor> started, const CollectiveOptions& options) {
+  static const OpDef& def = row("all_reduce_wait");
+  return apply_all(def, started, {{"group", id_of(options)}, {"label", options.label}});
+}
+
+}  // namespace lockstep::dist

@@ -1,0 +1,28 @@
+#pragma once
+// The gradients of a step over all replicas: in buckets, last variable first, since its gradient is there first.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lockstep/dist/replica.h>
+#include <lockstep/tensor/op.h>
+#include <lockstep/tensor/variable.h>
+
+namespace lockstep::dist {
+
+/// Bytes of a bucket: large enough to be worth a message, small enough that the first leaves early.
+inline constexpr std::int64_t kBucketBytes = std::int64_t(1) << 20;
+
+/// The indices of tensors that travel together: from the last to the first, of one dtype, up to `limit` bytes (or one tensor).
+std::vector<std::vector<std::size_t>> bucket_plan(std::span<const TensorSpec> specs, std::int64_t limit = kBucketBytes);
+
+/// The mean over the replicas of each gradient, dense; without replicas the dense gradients themselves. Gradients that do not exist stay so.
+/// Inside a traced function the buckets travel while the rest of the backward pass runs.
+/// Throws FailedPreconditionError, on all ranks, when they do not have gradients for the same variables; it names the first.
+std::vector<Gradient> reduce_gradients(std::span<const Gradient> gradients, std::span<const Variable> variables);
+
+/// Compares a text between the ranks, line by line. Throws FailedPreconditionError with `what` and the first lines that differ, on all ranks.
+void require_same(Communicator& communicator, const std::string& text, const std::string& what);
+
+}  // namespace lockstep::dist

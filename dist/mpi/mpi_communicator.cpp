@@ -1,0 +1,475 @@
+#include <lockstep/dist/mpi/mpi_communicator.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include <lockstep/dist/mpi/local_group.h>
+#include <lockstep/tensor/base/error.h>
+
+namespace lockstep::dist {
+namespace {
+
+constexpr int kHeaderTag = 1, kDataTag = 2, kResultTag = 3;
+/// Up to here every rank adds for itself what all have published: one round instead of two.
+constexpr std::int64_t kSmallBytes = 16 << 10;
+constexpr std::int64_t kLine = 64;
+
+/// Copies between contiguous memory and the bytes [begin, end) of parts that lie one behind the other.
+template <class Copy>
+void for_parts(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, const Copy& copy) {
+  std::int64_t at = 0;
+  for (const Part& part : parts) {
+    const std::int64_t from = std::max(begin, at), to = std::min(end, at + part.nbytes);
+    if (from < to) copy(static_cast<std::byte*>(part.data) + (from - at), from - begin, to - from);
+    at += part.nbytes;
+    if (at >= end) return;
+  }
+}
+void gather(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, std::byte* target) {
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(target + offset, mine, std::size_t(n)); });
+}
+void scatter(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, const std::byte* source) {
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(mine, source + offset, std::size_t(n)); });
+}
+
+/// [begin, end)
+struct Range {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+/// Part `k` of `n` of [0, bytes), cut at cache lines.
+Range slice_of(std::int64_t bytes, int k, int n) {
+  const std::int64_t lines = (bytes + kLine - 1) / kLine;
+  return {std::min(bytes, lines * k / n * kLine), std::min(bytes, lines * (k + 1) / n * kLine)};
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+class MpiCommunicator : public Communicator {
+ public:
+  MpiCommunicator(MpiComm comm, std::string host, std::string name, Topology topology, CommunicatorOptions options);
+  ~MpiCommunicator() override { stop(); }
+
+  std::unique_ptr<Communicator> split(int color, const std::string& name) override;
+  void leave() { local_->leave(); }
+
+ protected:
+  void perform(const Call& call, std::int64_t sequence) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  int hosts() const { return topology().hosts(); }
+  /// The rank on `host` with this one's number there.
+  int counterpart(int host) const { return host * topology().local_size + topology().local_rank; }
+
+  void agree_locally() const;
+  void begin_headers();
+  void finish_headers();
+  void await(std::vector<MPI_Request>& requests, const std::string& whom);
+  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks);
+
+  void all_reduce_small(const Call& call);
+  void all_reduce_local(const Call& call);
+  void all_reduce_hosts(const Call& call);
+  void all_reduce_flat(const Call& call);
+  void reduce_across(std::byte* slice, std::int64_t bytes);
+  void local(const Call& call);
+  void between_hosts(const Call& call);
+  void to_all(const std::byte* input, std::byte* output, std::int64_t each);
+
+  MpiComm comm_;
+  std::string host_;
+  std::unique_ptr<LocalGroup> local_;
+  bool aligned_;  // may the hosts' sums be parts of one tree?
+
+  // Of the call that runs.
+  CallHeader header_;
+  const Call* call_ = nullptr;
+  std::vector<CallHeader> their_headers_;
+  std::vector<MPI_Request> header_requests_;
+  std::vector<std::byte> received_;
+};
+
+MpiCommunicator::MpiCommunicator(MpiComm comm, std::string host, std::string name, Topology topology, CommunicatorOptions options)
+    : Communicator(std::move(name), std::move(topology), options), comm_(std::move(comm)), host_(std::move(host)) {
+  MPI_Comm local = MPI_COMM_NULL;
+  {
+    const std::lock_guard lock(mpi_mutex());
+    check_mpi(MPI_Comm_split(comm_.get(), this->topology().host, rank(), &local));
+  }
+  const MpiComm owner(local);
+  std::vector<int> ranks;
+  for (int r = 0; r < size(); ++r)
+    if (this->topology().host_of[std::size_t(r)] == this->topology().host) ranks.push_back(r);
+  local_ = std::make_unique<LocalGroup>(local, [ranks](int index) { return ranks[std::size_t(index)]; }, options.timeout);
+  const int each = this->topology().local_size;
+  aligned_ = this->topology().uniform() && (each & (each - 1)) == 0;
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, const std::string& name) {
+  barrier("split " + name);  // nothing is under way, and all of them split
+  MPI_Comm part = MPI_COMM_NULL;
+  {
+    const std::lock_guard lock(mpi_mutex());
+    check_mpi(MPI_Comm_split(comm_.get(), color, rank(), &part));
+  }
+  const MpiComm owner(part);
+  return mpi_communicator(part, host_, name, options());
+}
+
+// ---- agreeing
+
+void MpiCommunicator::agree_locally() const {
+  bool same = true;
+  for (int peer = 0; peer < local_->size(); ++peer) same = same && local_->header(peer).agrees(header_);
+  if (same) return;
+  std::vector<std::string> said;
+  for (int peer = 0; peer < local_->size(); ++peer) {
+    int r = 0, index = -1;
+    for (r = 0; r < size(); ++r)
+      if (topology().host_of[std::size_t(r)] == topology().host && ++index == peer) break;
+    said.push_back("rank " + std::to_string(r) + " is in " + to_string(local_->header(peer)));
+  }
+  throw AbortedError("the ranks of '" + name() + "' are out of step: " + joined(said), {}, "every rank must make the same calls in the same order");
+}
+
+void MpiCommunicator::begin_headers() {
+  header_requests_.clear();
+  their_headers_.assign(std::size_t(hosts()), {});
+  if (hosts() == 1) return;
+  const std::lock_guard lock(mpi_mutex());
+  // Where hosts have different numbers of ranks, the first ranks of each talk to one another; the others hear of it through them.
+  if (!topology().uniform() && topology().local_rank != 0) return;
+  for (int host = 0; host < hosts(); ++host) {
+    if (host == topology().host) continue;
+    const int peer = topology().uniform() ? counterpart(host) : int(std::find(topology().host_of.begin(), topology().host_of.end(), host) - topology().host_of.begin());
+    header_requests_.resize(header_requests_.size() + 2);
+    MPI_Request* pair = &header_requests_[header_requests_.size() - 2];
+    check_mpi(MPI_Irecv(&their_headers_[std::size_t(host)], sizeof(CallHeader), MPI_BYTE, peer, kHeaderTag, comm_.get(), pair));
+    check_mpi(MPI_Isend(&header_, sizeof(CallHeader), MPI_BYTE, peer, kHeaderTag, comm_.get(), pair + 1));
+  }
+}
+
+void MpiCommunicator::finish_headers() {
+  if (header_requests_.empty()) return;
+  await(header_requests_, "the other hosts");
+  for (int host = 0; host < hosts(); ++host) {
+    if (host == topology().host || their_headers_[std::size_t(host)].agrees(header_)) continue;
+    const std::string text = "the ranks of '" + name() + "' are out of step: host " + std::to_string(topology().host) + " is in " + to_string(header_) + "; host " + std::to_string(host) + " is in " +
+                             to_string(their_headers_[std::size_t(host)]) + " - every rank must make the same calls in the same order";
+    local_->report(text, false);
+    throw AbortedError(text);
+  }
+}
+
+void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::string& whom) {
+  const auto since = Clock::now();
+  for (Patience patience(true);; patience.pause()) {
+    int done = 0;
+    {
+      const std::lock_guard lock(mpi_mutex());
+      check_mpi(MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE));
+    }
+    if (done) return requests.clear();
+    if (patience.worth_a_look()) local_->check(header_, since, [&] { return whom; });
+  }
+}
+
+// ---- all-reduce
+
+/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published.
+void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks) {
+  SmallVector<const void*, 16> sources;
+  for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(local_->buffer(peer) + begin);
+  // Only the root of the tree over all ranks divides.
+  const ReduceOp op = call_->op == ReduceOp::mean && ranks != size() ? ReduceOp::sum : call_->op;
+  reduce_sources(op, call_->dtype, sources, target, bytes / std::int64_t(itemsize(call_->dtype)), size());
+}
+
+void MpiCommunicator::all_reduce_small(const Call& call) {
+  gather(call.parts, 0, call.nbytes(), local_->buffer());
+  local_->publish(header_);
+  agree_locally();
+  for_parts(call.parts, 0, call.nbytes(), [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size()); });
+}
+
+/// Round k publishes portion k of the input, and behind it this rank's slice of the sum of portion k - 1: one wait a portion.
+void MpiCommunicator::all_reduce_local(const Call& call) {
+  const int ranks = local_->size(), own = local_->index();
+  const std::int64_t total = call.nbytes();
+  const std::int64_t portion = std::int64_t(LocalGroup::kBuffer) * ranks / (ranks + 1) / (kLine * ranks) * (kLine * ranks) - kLine * ranks;
+  const std::int64_t rounds = (total + portion - 1) / portion;
+  const auto range = [&](std::int64_t k) { return Range{k * portion, std::min(total, (k + 1) * portion)}; };
+  for (std::int64_t k = 0; k <= rounds; ++k) {
+    if (k < rounds) gather(call.parts, range(k).begin, range(k).end, local_->buffer());
+    local_->publish(header_);
+    if (k == 0) agree_locally();
+    if (k < rounds) {
+      const Range mine = slice_of(range(k).size(), own, ranks);
+      reduce_published(mine.begin, mine.size(), local_->buffer() + portion, ranks);
+    }
+    if (k == 0) continue;
+    for (int peer = 0; peer < ranks; ++peer) {
+      const Range theirs = slice_of(range(k - 1).size(), peer, ranks);
+      scatter(call.parts, range(k - 1).begin + theirs.begin, range(k - 1).begin + theirs.end, local_->buffer(peer) + portion);
+    }
+  }
+}
+
+/// Every rank adds its slice of each portion inside the host and then with its counterparts on the other hosts; while a slice travels, the
+/// next portion is added.
+void MpiCommunicator::all_reduce_hosts(const Call& call) {
+  const int ranks = local_->size(), own = local_->index();
+  const std::int64_t total = call.nbytes(), portion = std::int64_t(LocalGroup::kBuffer) / (kLine * ranks) * (kLine * ranks);
+  const std::int64_t rounds = std::max<std::int64_t>(1, (total + portion - 1) / portion);
+  const auto range = [&](std::int64_t k) { return Range{k * portion, std::min(total, (k + 1) * portion)}; };
+  begin_headers();
+  std::vector<std::byte> slices(std::size_t(rounds * (portion / ranks + kLine)));
+  std::vector<Range> places;  // of this rank's slice of each portion, in `slices`
+  std::int64_t used = 0;
+  for (std::int64_t k = 0; k < rounds; ++k) {
+    gather(call.parts, range(k).begin, range(k).end, local_->buffer());
+    local_->publish(header_);
+    if (k == 0) agree_locally();
+    const Range mine = slice_of(range(k).size(), own, ranks);
+    reduce_published(mine.begin, mine.size(), slices.data() + used, ranks);
+    places.push_back({used, used + mine.size()});
+    used += mine.size();
+  }
+  finish_headers();
+  reduce_across(slices.data(), used);
+  for (std::int64_t k = 0; k < rounds; ++k) {
+    std::memcpy(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
+    local_->publish(header_);
+    for (int peer = 0; peer < ranks; ++peer) {
+      const Range theirs = slice_of(range(k).size(), peer, ranks);
+      scatter(call.parts, range(k).begin + theirs.begin, range(k).begin + theirs.end, local_->buffer(peer));
+    }
+  }
+}
+
+/// `slice` becomes its reduction over the hosts. Two hosts exchange it; more of them add a part each and exchange the results.
+void MpiCommunicator::reduce_across(std::byte* slice, std::int64_t bytes) {
+  const int count = hosts(), own = topology().host;
+  const auto element = std::int64_t(itemsize(call_->dtype));
+  const bool whole = count == 2 || bytes <= kSmallBytes;
+  const auto part = [&](int host) { return whole ? Range{0, bytes} : slice_of(bytes, host, count); };
+  const std::int64_t mine = part(own).size();
+  received_.resize(std::size_t(mine) * std::size_t(count));
+  constexpr std::int64_t kMessage = 1 << 20;
+  std::vector<MPI_Request> requests;
+  const auto post = [&](bool receive, std::byte* data, std::int64_t n, int host, int tag) {
+    for (std::int64_t at = 0; at < n; at += kMessage) {
+      const int length = int(std::min(kMessage, n - at));
+      requests.emplace_back();
+      if (receive) check_mpi(MPI_Irecv(data + at, length, MPI_BYTE, counterpart(host), tag, comm_.get(), &requests.back()));
+      else check_mpi(MPI_Isend(data + at, length, MPI_BYTE, counterpart(host), tag, comm_.get(), &requests.back()));
+    }
+  };
+  {
+    const std::lock_guard lock(mpi_mutex());
+    for (int host = 0; host < count; ++host)
+      if (host != own) post(true, received_.data() + host * mine, mine, host, kDataTag);
+    for (int host = 0; host < count; ++host)
+      if (host != own) post(false, slice + part(host).begin, part(host).size(), host, kDataTag);
+  }
+  await(requests, "the other hosts' sums");
+  SmallVector<const void*, 16> sources;
+  for (int host = 0; host < count; ++host) sources.push_back(host == own ? slice + part(own).begin : received_.data() + host * mine);
+  reduce_sources(call_->op, call_->dtype, sources, slice + part(own).begin, mine / element, size());
+  if (whole) return;
+  {
+    const std::lock_guard lock(mpi_mutex());
+    for (int host = 0; host < count; ++host)
+      if (host != own) post(true, slice + part(host).begin, part(host).size(), host, kResultTag);
+    for (int host = 0; host < count; ++host)
+      if (host != own) post(false, slice + part(own).begin, mine, host, kResultTag);
+  }
+  await(requests, "the other hosts' results");
+}
+
+/// Where the hosts' sums are no parts of the tree: every rank adds a slice of all ranks' data.
+void MpiCommunicator::all_reduce_flat(const Call& call) {
+  const auto element = std::int64_t(itemsize(call.dtype));
+  const std::int64_t each = (call.count + size() - 1) / size(), padded = each * size() * element;
+  std::vector<std::byte> input(static_cast<std::size_t>(padded)), contributions(static_cast<std::size_t>(padded));
+  gather(call.parts, 0, call.nbytes(), input.data());
+  to_all(input.data(), contributions.data(), each * element);
+  SmallVector<const void*, 16> sources;
+  for (int r = 0; r < size(); ++r) sources.push_back(contributions.data() + r * each * element);
+  reduce_sources(call.op, call.dtype, sources, contributions.data(), each, size());
+  for (int r = 0; r < size(); ++r) std::memcpy(input.data() + r * each * element, contributions.data(), std::size_t(each * element));
+  std::vector<std::byte> results(static_cast<std::size_t>(padded));
+  to_all(input.data(), results.data(), each * element);
+  scatter(call.parts, 0, call.nbytes(), results.data());
+}
+
+/// `each` bytes for every rank, over MPI.
+void MpiCommunicator::to_all(const std::byte* input, std::byte* output, std::int64_t each) {
+  constexpr std::int64_t kMessage = 1 << 20;
+  std::vector<MPI_Request> requests;
+  {
+    const std::lock_guard lock(mpi_mutex());
+    for (const bool receive : {true, false})
+      for (int k = 0; k < size(); ++k) {
+        const int peer = (rank() + k) % size();
+        for (std::int64_t at = 0; at < each; at += kMessage) {
+          const int length = int(std::min(kMessage, each - at));
+          requests.emplace_back();
+          if (receive) check_mpi(MPI_Irecv(output + peer * each + at, length, MPI_BYTE, peer, kDataTag, comm_.get(), &requests.back()));
+          else check_mpi(MPI_Isend(input + peer * each + at, length, MPI_BYTE, peer, kDataTag, comm_.get(), &requests.back()));
+        }
+      }
+  }
+  await(requests, "the other ranks' data");
+}
+
+// ---- the other collectives
+
+/// On one host: in each round a rank publishes what others need of it.
+void MpiCommunicator::local(const Call& call) {
+  const int ranks = local_->size(), own = local_->index();
+  const auto element = std::int64_t(itemsize(call.dtype));
+  const std::int64_t total = call.nbytes();
+  const auto* input = static_cast<const std::byte*>(call.input);
+  auto* output = static_cast<std::byte*>(call.output);
+  const bool to_each = call.kind == Collective::reduce_scatter || call.kind == Collective::all_to_all;
+  const std::int64_t room = std::int64_t(LocalGroup::kBuffer) / (to_each ? ranks : 1) / (kLine * 2) * (kLine * 2);
+  std::int64_t at = 0;
+  do {
+    const std::int64_t n = std::min(room, total - at);
+    switch (call.kind) {
+      case Collective::broadcast:
+        if (own == call.root) gather(call.parts, at, at + n, local_->buffer());
+        break;
+      case Collective::all_gather:
+        if (n > 0) std::memcpy(local_->buffer(), input + at, std::size_t(n));
+        break;
+      case Collective::reduce_scatter:
+      case Collective::all_to_all:
+        for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(local_->buffer() + peer * n, input + peer * total + at, std::size_t(n));
+        break;
+      case Collective::all_reduce:
+      case Collective::barrier: break;
+    }
+    local_->publish(header_);
+    if (at == 0) agree_locally();
+    if (call.kind == Collective::broadcast && own != call.root) scatter(call.parts, at, at + n, local_->buffer(call.root));
+    if (call.kind == Collective::all_gather)
+      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer), std::size_t(n));
+    if (call.kind == Collective::all_to_all)
+      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer) + own * n, std::size_t(n));
+    if (call.kind == Collective::reduce_scatter) {
+      SmallVector<const void*, 16> sources;
+      for (int peer = 0; peer < ranks; ++peer) sources.push_back(local_->buffer(peer) + own * n);
+      reduce_sources(call.op, call.dtype, sources, output + at, n / element, size());
+    }
+    at += n;
+  } while (at < total);
+}
+
+void MpiCommunicator::between_hosts(const Call& call) {
+  begin_headers();
+  local_->publish(header_);
+  agree_locally();
+  finish_headers();
+  local_->publish(header_);  // all ranks of this host know now that all of the other hosts have come, or that they disagree
+  const auto element = std::int64_t(itemsize(call.dtype));
+  const std::int64_t bytes = call.nbytes();
+  const auto* input = static_cast<const std::byte*>(call.input);
+  auto* output = static_cast<std::byte*>(call.output);
+  switch (call.kind) {
+    case Collective::barrier: break;
+    case Collective::broadcast: {
+      std::vector<std::byte> data(static_cast<std::size_t>(bytes));
+      if (rank() == call.root) gather(call.parts, 0, bytes, data.data());
+      constexpr std::int64_t kMessage = 1 << 20;
+      std::vector<MPI_Request> requests;
+      {
+        const std::lock_guard lock(mpi_mutex());
+        for (std::int64_t at = 0; at < bytes; at += kMessage) {
+          requests.emplace_back();
+          check_mpi(MPI_Ibcast(data.data() + at, int(std::min(kMessage, bytes - at)), MPI_BYTE, call.root, comm_.get(), &requests.back()));
+        }
+      }
+      await(requests, "rank " + std::to_string(call.root) + "'s data");
+      if (rank() != call.root) scatter(call.parts, 0, bytes, data.data());
+      break;
+    }
+    case Collective::all_gather: {
+      std::vector<std::byte> copies(std::size_t(bytes) * std::size_t(size()));
+      for (int r = 0; r < size() && bytes > 0; ++r) std::memcpy(copies.data() + r * bytes, input, std::size_t(bytes));
+      to_all(copies.data(), output, bytes);
+      break;
+    }
+    case Collective::all_to_all: to_all(input, output, bytes); break;
+    case Collective::reduce_scatter: {
+      std::vector<std::byte> contributions(std::size_t(bytes) * std::size_t(size()));
+      to_all(input, contributions.data(), bytes);
+      SmallVector<const void*, 16> sources;
+      for (int r = 0; r < size(); ++r) sources.push_back(contributions.data() + r * bytes);
+      reduce_sources(call.op, call.dtype, sources, output, bytes / element, size());
+      break;
+    }
+    case Collective::all_reduce: all_reduce_flat(call); break;
+  }
+}
+
+void MpiCommunicator::perform(const Call& call, std::int64_t sequence) {
+  header_ = CallHeader(call, sequence);
+  call_ = &call;
+  if (hosts() > 1) {
+    if (call.kind == Collective::all_reduce && aligned_) all_reduce_hosts(call);
+    else between_hosts(call);
+    return;
+  }
+  if (call.kind != Collective::all_reduce) return local(call);
+  if (call.nbytes() <= kSmallBytes) all_reduce_small(call);
+  else all_reduce_local(call);
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> mpi_communicator(MPI_Comm comm, const std::string& host, std::string name, CommunicatorOptions options) {
+  constexpr std::size_t kName = 256;
+  MPI_Comm own = MPI_COMM_NULL;
+  Topology topology;
+  std::vector<char> names;
+  {
+    const std::lock_guard lock(mpi_mutex());
+    check_mpi(MPI_Comm_dup(comm, &own));
+    check_mpi(MPI_Comm_set_errhandler(own, MPI_ERRORS_RETURN));
+    check_mpi(MPI_Comm_rank(own, &topology.rank));
+    check_mpi(MPI_Comm_size(own, &topology.world_size));
+    std::vector<char> mine(kName, '\0');
+    std::copy_n(host.begin(), std::min(host.size(), kName - 1), mine.begin());
+    names.resize(kName * std::size_t(topology.world_size));
+    check_mpi(MPI_Allgather(mine.data(), int(kName), MPI_CHAR, names.data(), int(kName), MPI_CHAR, own));
+  }
+  topology.host_of.clear();
+  std::map<std::string, int> hosts;
+  std::vector<int> counts;
+  for (int r = 0; r < topology.world_size; ++r) {
+    const std::string each = names.data() + kName * std::size_t(r);
+    const auto [place, fresh] = hosts.emplace(each, int(hosts.size()));
+    if (fresh) topology.host_names.push_back(each), counts.push_back(0);
+    topology.host_of.push_back(place->second);
+    if (r == topology.rank) topology.local_rank = counts[std::size_t(place->second)];
+    ++counts[std::size_t(place->second)];
+  }
+  topology.host = topology.host_of[std::size_t(topology.rank)];
+  topology.local_size = counts[std::size_t(topology.host)];
+  return std::make_unique<MpiCommunicator>(MpiComm(own), host, std::move(name), std::move(topology), options);
+}
+
+void leave(Communicator& communicator) {
+  if (auto* mpi = dynamic_cast<MpiCommunicator*>(&communicator)) mpi->leave();
+}
+
+}  // namespace lockstep::dist

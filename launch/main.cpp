@@ -50,6 +50,15 @@ void add_bench(CLI::App& app) {
   });
 }
 
+void add_inspect(CLI::App& app, int& exit_code) {
+  auto* inspect = app.add_subcommand("inspect", "Show a checkpoint: its tensors, where they are, and whether the files are whole");
+  static lockstep::launch::InspectOptions options;
+  inspect->add_option("path", options.path, "a generation (step-00000042), or a directory of them: the last one")->required();
+  inspect->add_flag("--hash", options.hash, "only one hash of all tensors, independent of how many ranks wrote them");
+  inspect->add_option("--diff", options.diff, "another checkpoint: name the tensors that differ; exit code 1 if any does");
+  inspect->callback([&exit_code] { exit_code = lockstep::launch::inspect(options); });
+}
+
 /// What stands behind the first `--`, taken off the arguments: a program and its own, verbatim.
 std::vector<std::string> take_program(int& argc, char** argv) {
   char** const end = argv + argc;
@@ -74,6 +83,7 @@ int main(int argc, char** argv) {
   try {
     add_ops(app);
     add_bench(app);
+    add_inspect(app, exit_code);
     launch::add_run(app, program, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

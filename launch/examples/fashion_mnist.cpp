@@ -117,7 +117,8 @@ void run(const Options& options) {
                                         {.batch_size = options.batch_size,
                                          .epochs = options.epochs,
                                          .verbose = options.verbose,
-                                         .callbacks = {nn::EarlyStopping({.monitor = "val_accuracy", .patience = 5, .restore_best_weights = true})},
+                                         .callbacks = {nn::EarlyStopping({.monitor = "val_accuracy", .patience = 5, .restore_best_weights = true}),
+                                                       io::ModelCheckpoint({.directory = options.output + "/checkpoints", .keep = 2})},
                                          .validation_split = kValidation,
                                          .seed = options.seed});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -7,13 +7,16 @@
 
 #include <lockstep/dist/mpi/local_group.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/small_vector.h>
 
 namespace lockstep::dist {
 namespace {
 
 constexpr int kHeaderTag = 1, kDataTag = 2, kResultTag = 3;
-/// Up to here every rank adds for itself what all have published: one round instead of two.
+/// Up to here, or among so few ranks, every rank adds for itself what all have published: half as many waits, and buffers that stay in a cache.
+/// (32 MiB in portions of 256 KiB, two cores: 6 ms instead of 11 with two ranks, 25 ms instead of 58 with four.)
 constexpr std::int64_t kSmallBytes = 16 << 10;
+constexpr int kFewRanks = 4;
 constexpr std::int64_t kLine = 64;
 
 /// Copies between contiguous memory and the bytes [begin, end) of parts that lie one behind the other.
@@ -72,9 +75,9 @@ class MpiCommunicator : public Communicator {
   void begin_headers();
   void finish_headers();
   void await(std::vector<MPI_Request>& requests, const std::string& whom);
-  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks);
+  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own = nullptr);
 
-  void all_reduce_small(const Call& call);
+  void all_reduce_whole(const Call& call);
   void all_reduce_local(const Call& call);
   void all_reduce_hosts(const Call& call);
   void all_reduce_flat(const Call& call);
@@ -170,7 +173,7 @@ void MpiCommunicator::finish_headers() {
 
 void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::string& whom) {
   const auto since = Clock::now();
-  for (Patience patience(true);; patience.pause()) {
+  for (Patience patience;; patience.pause()) {
     int done = 0;
     {
       const std::lock_guard lock(mpi_mutex());
@@ -183,23 +186,31 @@ void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::strin
 
 // ---- all-reduce
 
-/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published.
-void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks) {
+/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published; `own`: where this rank has its own instead.
+void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own) {
   SmallVector<const void*, 16> sources;
-  for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(local_->buffer(peer) + begin);
+  for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(own && peer == local_->index() ? own : local_->buffer(peer) + begin);
   // Only the root of the tree over all ranks divides.
   const ReduceOp op = call_->op == ReduceOp::mean && ranks != size() ? ReduceOp::sum : call_->op;
   reduce_sources(op, call_->dtype, sources, target, bytes / std::int64_t(itemsize(call_->dtype)), size());
 }
 
-void MpiCommunicator::all_reduce_small(const Call& call) {
-  gather(call.parts, 0, call.nbytes(), local_->buffer());
-  local_->publish(header_);
-  agree_locally();
-  for_parts(call.parts, 0, call.nbytes(), [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size()); });
+/// Every rank adds all for itself, a portion a round. Between two ranks no more bytes go from one to the other than when each adds a half.
+void MpiCommunicator::all_reduce_whole(const Call& call) {
+  const std::int64_t total = call.nbytes(), portion = std::int64_t(LocalGroup::kBuffer);
+  std::int64_t at = 0;
+  do {
+    const std::int64_t end = std::min(total, at + portion);
+    gather(call.parts, at, end, local_->buffer());
+    local_->publish(header_);
+    if (at == 0) agree_locally();
+    for_parts(call.parts, at, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size(), mine); });
+    at = end;
+  } while (at < total);
 }
 
-/// Round k publishes portion k of the input, and behind it this rank's slice of the sum of portion k - 1: one wait a portion.
+/// Round k publishes what the others add of portion k, and behind it this rank's slice of the sum of portion k - 1: one wait a portion. A rank's
+/// own slice never takes the way over shared memory: it is added where it lies.
 void MpiCommunicator::all_reduce_local(const Call& call) {
   const int ranks = local_->size(), own = local_->index();
   const std::int64_t total = call.nbytes();
@@ -207,17 +218,20 @@ void MpiCommunicator::all_reduce_local(const Call& call) {
   const std::int64_t rounds = (total + portion - 1) / portion;
   const auto range = [&](std::int64_t k) { return Range{k * portion, std::min(total, (k + 1) * portion)}; };
   for (std::int64_t k = 0; k <= rounds; ++k) {
-    if (k < rounds) gather(call.parts, range(k).begin, range(k).end, local_->buffer());
+    const Range present = k < rounds ? range(k) : Range{total, total}, mine = slice_of(present.size(), own, ranks);
+    gather(call.parts, present.begin, present.begin + mine.begin, local_->buffer());
+    gather(call.parts, present.begin + mine.end, present.end, local_->buffer() + mine.end);
     local_->publish(header_);
     if (k == 0) agree_locally();
-    if (k < rounds) {
-      const Range mine = slice_of(range(k).size(), own, ranks);
-      reduce_published(mine.begin, mine.size(), local_->buffer() + portion, ranks);
-    }
+    std::byte* const sum = local_->buffer() + portion;
+    for_parts(call.parts, present.begin + mine.begin, present.begin + mine.end, [&](std::byte* data, std::int64_t offset, std::int64_t n) {
+      reduce_published(mine.begin + offset, n, data, ranks, data);
+      std::memcpy(sum + offset, data, std::size_t(n));
+    });
     if (k == 0) continue;
     for (int peer = 0; peer < ranks; ++peer) {
       const Range theirs = slice_of(range(k - 1).size(), peer, ranks);
-      scatter(call.parts, range(k - 1).begin + theirs.begin, range(k - 1).begin + theirs.end, local_->buffer(peer) + portion);
+      if (peer != own) scatter(call.parts, range(k - 1).begin + theirs.begin, range(k - 1).begin + theirs.end, local_->buffer(peer) + portion);
     }
   }
 }
@@ -430,7 +444,7 @@ void MpiCommunicator::perform(const Call& call, std::int64_t sequence) {
     return;
   }
   if (call.kind != Collective::all_reduce) return local(call);
-  if (call.nbytes() <= kSmallBytes) all_reduce_small(call);
+  if (local_->size() <= kFewRanks || call.nbytes() <= kSmallBytes) all_reduce_whole(call);
   else all_reduce_local(call);
 }
 

@@ -11,7 +11,7 @@
 namespace lockstep::dist {
 namespace {
 
-constexpr std::int64_t kBlock = 4096;       // elements added at a time: a few of these stay in the first cache
+constexpr std::int64_t kBlock = 1024;       // elements added at a time: a few of these stay in the first cache
 constexpr std::size_t kBlockBytes = kBlock * 16;
 
 const OpDef& row_of(ReduceOp op, DType dtype) {

@@ -1,10 +1,10 @@
 #include <lockstep/dist/mpi/mpi_communicator.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 
+#include <lockstep/dist/mpi/copy.h>
 #include <lockstep/dist/mpi/local_group.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/small_vector.h>
@@ -31,10 +31,10 @@ void for_parts(const std::vector<Part>& parts, std::int64_t begin, std::int64_t 
   }
 }
 void gather(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, std::byte* target) {
-  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(target + offset, mine, std::size_t(n)); });
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { copy_bytes(target + offset, mine, std::size_t(n)); });
 }
 void scatter(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, const std::byte* source) {
-  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(mine, source + offset, std::size_t(n)); });
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { copy_bytes(mine, source + offset, std::size_t(n)); });
 }
 
 /// [begin, end)
@@ -226,7 +226,7 @@ void MpiCommunicator::all_reduce_local(const Call& call) {
     std::byte* const sum = local_->buffer() + portion;
     for_parts(call.parts, present.begin + mine.begin, present.begin + mine.end, [&](std::byte* data, std::int64_t offset, std::int64_t n) {
       reduce_published(mine.begin + offset, n, data, ranks, data);
-      std::memcpy(sum + offset, data, std::size_t(n));
+      copy_bytes(sum + offset, data, std::size_t(n));
     });
     if (k == 0) continue;
     for (int peer = 0; peer < ranks; ++peer) {
@@ -259,7 +259,7 @@ void MpiCommunicator::all_reduce_hosts(const Call& call) {
   finish_headers();
   reduce_across(slices.data(), used);
   for (std::int64_t k = 0; k < rounds; ++k) {
-    std::memcpy(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
+    copy_bytes(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
     local_->publish(header_);
     for (int peer = 0; peer < ranks; ++peer) {
       const Range theirs = slice_of(range(k).size(), peer, ranks);
@@ -318,7 +318,7 @@ void MpiCommunicator::all_reduce_flat(const Call& call) {
   SmallVector<const void*, 16> sources;
   for (int r = 0; r < size(); ++r) sources.push_back(contributions.data() + r * each * element);
   reduce_sources(call.op, call.dtype, sources, contributions.data(), each, size());
-  for (int r = 0; r < size(); ++r) std::memcpy(input.data() + r * each * element, contributions.data(), std::size_t(each * element));
+  for (int r = 0; r < size(); ++r) copy_bytes(input.data() + r * each * element, contributions.data(), std::size_t(each * element));
   std::vector<std::byte> results(static_cast<std::size_t>(padded));
   to_all(input.data(), results.data(), each * element);
   scatter(call.parts, 0, call.nbytes(), results.data());
@@ -363,11 +363,11 @@ void MpiCommunicator::local(const Call& call) {
         if (own == call.root) gather(call.parts, at, at + n, local_->buffer());
         break;
       case Collective::all_gather:
-        if (n > 0) std::memcpy(local_->buffer(), input + at, std::size_t(n));
+        if (n > 0) copy_bytes(local_->buffer(), input + at, std::size_t(n));
         break;
       case Collective::reduce_scatter:
       case Collective::all_to_all:
-        for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(local_->buffer() + peer * n, input + peer * total + at, std::size_t(n));
+        for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(local_->buffer() + peer * n, input + peer * total + at, std::size_t(n));
         break;
       case Collective::all_reduce:
       case Collective::barrier: break;
@@ -376,9 +376,9 @@ void MpiCommunicator::local(const Call& call) {
     if (at == 0) agree_locally();
     if (call.kind == Collective::broadcast && own != call.root) scatter(call.parts, at, at + n, local_->buffer(call.root));
     if (call.kind == Collective::all_gather)
-      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer), std::size_t(n));
+      for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(output + peer * total + at, local_->buffer(peer), std::size_t(n));
     if (call.kind == Collective::all_to_all)
-      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer) + own * n, std::size_t(n));
+      for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(output + peer * total + at, local_->buffer(peer) + own * n, std::size_t(n));
     if (call.kind == Collective::reduce_scatter) {
       SmallVector<const void*, 16> sources;
       for (int peer = 0; peer < ranks; ++peer) sources.push_back(local_->buffer(peer) + own * n);
@@ -418,7 +418,7 @@ void MpiCommunicator::between_hosts(const Call& call) {
     }
     case Collective::all_gather: {
       std::vector<std::byte> copies(std::size_t(bytes) * std::size_t(size()));
-      for (int r = 0; r < size() && bytes > 0; ++r) std::memcpy(copies.data() + r * bytes, input, std::size_t(bytes));
+      for (int r = 0; r < size() && bytes > 0; ++r) copy_bytes(copies.data() + r * bytes, input, std::size_t(bytes));
       to_all(copies.data(), output, bytes);
       break;
     }

@@ -37,13 +37,18 @@ struct Folder {
 /// Weights of so many bytes, of the sizes that large layers have.
 class Weights : public nn::Model {
  public:
-  explicit Weights(std::int64_t bytes) {
-    constexpr std::int64_t kLayer = 16 << 20;
-    for (std::int64_t at = 0; at < bytes; at += kLayer) add_weight("w" + std::to_string(at / kLayer), {std::min(kLayer, bytes - at) / 4}, {.initializer = "ones"});
-  }
+  explicit Weights(std::int64_t bytes) : bytes_(bytes) { (*this)(zeros({1})); }
 
  protected:
+  void build(const Shape& input) override {
+    static_cast<void>(input);
+    constexpr std::int64_t kLayer = 16 << 20;
+    for (std::int64_t at = 0; at < bytes_; at += kLayer) add_weight("w" + std::to_string(at / kLayer), {std::min(kLayer, bytes_ - at) / 4}, {.initializer = "ones"});
+  }
   Tensor call(const Tensor& x) override { return x; }
+
+ private:
+  std::int64_t bytes_;
 };
 
 double raw_write(const std::string& path, const std::vector<char>& bytes) {

@@ -119,7 +119,7 @@ ScalingPoint measure_workload(const ScalingOptions& options) {
   point.calls = reductions.calls();
   point.bytes = reductions.bytes();
   const std::vector<double> ms = step_times({[&](int steps) {
-    for (int k = 0; k < steps; ++k) replicas.agree(double(reduced(own_x, own_y).item<float>()), part.replica, false, false);
+    for (int k = 0; k < steps; ++k) replicas.agree(nn::Replicas::contribution(double(reduced(own_x, own_y).item<float>()), part.replica), false, false);
   }, [&](int steps) {
     for (int k = 0; k < steps; ++k) alone(own_x, own_y);
   }, [&](int steps) {

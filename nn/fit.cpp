@@ -158,7 +158,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   const StopSignal signal;
   FitPosition& position = model.position_;
   const std::int64_t seed = position.seed;
-  position = {.epoch = options.initial_epoch, .data = data.state(), .seed = seed};
+  position = {.epoch = options.initial_epoch, .step = position.step, .data = data.state(), .seed = seed};
   if (options.resume)
     if (const std::optional<FitPosition> found = options.resume->position()) {
       // The state exists when a batch has shown its shapes; then the data go back to where they were.

@@ -24,7 +24,7 @@ struct StateEntry {
 struct FitPosition {
   std::int64_t epoch = 0;
   std::int64_t batch = 0;  // steps of this epoch that are done
-  std::int64_t step = 0;   // of all epochs together
+  std::int64_t step = 0;   // of all epochs, and of all calls of fit
   DatasetState data;
   std::int64_t seed = 0;  // of the order of the rows, for arrays
 };

@@ -7,6 +7,7 @@
 
 #include <lockstep/dist/mpi/local_group.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/small_vector.h>
 
 namespace lockstep::dist {
 namespace {

@@ -259,23 +259,23 @@ namespace {
 void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::int64_t count, std::span<const void* const> sources, std::span<void* const> targets, int members, const std::string& label) {
   const int own = int(sources.size()), ranks = communicator.size();
   const auto bytes = std::size_t(count) * itemsize(dtype);
-  const ReduceOp inner = op == ReduceOp::mean ? ReduceOp::sum : op;
   void* const result = targets[0];
-  if (ranks == 1 || (own & (own - 1)) == 0) {
-    // This process's members are a subtree of the tree over all: the ranks' results are its leaves.
+  if (ranks == 1) {
+    reduce_sources(op, dtype, sources, result, count, members);
+  } else if ((own & (own - 1)) == 0 && itemsize(wide_dtype(dtype)) == itemsize(dtype)) {
+    // This process's members are a subtree of the tree over all: the ranks' results are its leaves. (Of 16-bit floats they would be rounded.)
+    const ReduceOp inner = op == ReduceOp::mean ? ReduceOp::sum : op;
     reduce_sources(inner, dtype, sources, result, count, members);
-    if (ranks > 1) communicator.all_reduce(result, count, dtype, inner, label);
+    communicator.all_reduce(result, count, dtype, inner, label);
+    const void* sum[] = {result};
+    if (op == ReduceOp::mean) reduce_sources(op, dtype, sum, result, count, members);
   } else {
     std::vector<std::byte> mine(bytes * std::size_t(own)), all(bytes * std::size_t(members));
     for (std::size_t m = 0; m < sources.size(); ++m) std::memcpy(mine.data() + m * bytes, sources[m], bytes);
     communicator.all_gather(mine.data(), all.data(), count * own, dtype, label);
     std::vector<const void*> leaves;
     for (int m = 0; m < members; ++m) leaves.push_back(all.data() + std::size_t(m) * bytes);
-    reduce_sources(inner, dtype, leaves, result, count, members);
-  }
-  if (op == ReduceOp::mean) {
-    const void* sum[] = {result};
-    reduce_sources(ReduceOp::mean, dtype, sum, result, count, members);
+    reduce_sources(op, dtype, leaves, result, count, members);
   }
   for (std::size_t m = 1; m < targets.size(); ++m) std::memcpy(targets[m], result, bytes);
 }

@@ -18,7 +18,7 @@ void write_recorder(int rank, const std::string& reason) {
   try {
     flight_recorder().write(path, rank, reason);
     warn("dist", "the last collectives of rank " + std::to_string(rank) + " are in " + path);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     warn("dist", error.what());
   }
 }
@@ -110,6 +110,7 @@ void Communicator::run_front(std::unique_lock<std::mutex>& lock) {
   if (failure) failure_ = failure, queue_.clear();
   done_ = entry.ticket;
   progress_.notify_all();
+  if (!queue_.empty()) work_.notify_one();  // who waited may have run this one, and the thread found nothing to do meanwhile
 }
 
 void Communicator::wait(Ticket ticket) {
@@ -176,8 +177,9 @@ namespace {
 
 class Single : public Communicator {
  public:
-  explicit Single(std::string name) : Communicator(std::move(name), Topology{}, {}) {}
-  std::unique_ptr<Communicator> split(int, const std::string& name) override { return single_communicator(name); }
+  Single(std::string name, CommunicatorOptions options) : Communicator(std::move(name), Topology{}, options) {}
+  ~Single() override { stop(); }
+  std::unique_ptr<Communicator> split(int, const std::string& name) override { return single_communicator(name, options()); }
 
  protected:
   void perform(const Call& call, std::int64_t) override {
@@ -187,6 +189,6 @@ class Single : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> single_communicator(std::string name) { return std::make_unique<Single>(std::move(name)); }
+std::unique_ptr<Communicator> single_communicator(std::string name, CommunicatorOptions options) { return std::make_unique<Single>(std::move(name), options); }
 
 }  // namespace lockstep::dist

@@ -133,6 +133,6 @@ class Communicator {
 };
 
 /// One rank, alone.
-std::unique_ptr<Communicator> single_communicator(std::string name = "world");
+std::unique_ptr<Communicator> single_communicator(std::string name = "world", CommunicatorOptions options = {});
 
 }  // namespace lockstep::dist

@@ -61,7 +61,8 @@ void FlightRecorder::write(const std::string& path, int rank, const std::string&
     json["records"].push_back({{"sequence", each.sequence}, {"communicator", each.communicator}, {"what", each.what}, {"label", each.label},
                                {"bytes", each.bytes}, {"state", name(each.state)}, {"queued", each.queued}, {"started", each.started}, {"ended", each.ended}});
   std::ofstream file(path);
-  file << json.dump(1) << "\n";
+  // (A long label loses its beginning on the way, and with it perhaps half a character.)
+  file << json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   if (!file.flush()) throw UnavailableError("cannot write the flight recorder to " + path);
 }
 

@@ -27,7 +27,7 @@ struct Runs {
   DType dtype, wide;
   std::size_t wide_size;
 
-  Runs(ReduceOp op, DType dtype_) : dtype(dtype_), wide(is_float(dtype_) && itemsize(dtype_) == 2 ? float32 : dtype_), wide_size(itemsize(wide)) {
+  Runs(ReduceOp op, DType dtype_) : dtype(dtype_), wide(wide_dtype(dtype_)), wide_size(itemsize(wide)) {
     combine = row_of(op, wide).pointwise(std::array{wide, wide}, wide);
     static const OpDef &cast = find_op("cast"), &multiply = find_op("multiply");
     if (wide != dtype) {
@@ -80,6 +80,8 @@ void check_reduction(ReduceOp op, DType dtype) {
   const bool refused = dtype == string || (dtype == boolean && adds) || (is_complex(dtype) && !adds) || (op == ReduceOp::mean && is_integer(dtype));
   if (refused) throw InvalidArgumentError("there is no " + std::string(name(op)) + " of " + std::string(lockstep::name(dtype)) + " over ranks");
 }
+
+DType wide_dtype(DType dtype) { return is_float(dtype) && itemsize(dtype) == 2 ? float32 : dtype; }
 
 int tree_split(int n) {
   int half = 1;

@@ -22,6 +22,9 @@ void check_reduction(ReduceOp op, DType dtype);
 /// The tree over n leaves splits into [0, tree_split(n)) and the rest: at the largest power of two below n.
 int tree_split(int n);
 
+/// The dtype in which a dtype is added: float32 for 16-bit floats, otherwise itself.
+DType wide_dtype(DType dtype);
+
 /// target[i] = the tree's reduction of sources[0][i] ... sources[n - 1][i]. 16-bit floats are added as float32 and rounded once.
 /// mean divides by `ranks`, which may be more than there are sources (parts of a larger tree: then only its root says mean).
 /// `target` may be one of the sources.

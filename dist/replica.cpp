@@ -1,5 +1,7 @@
 #include <lockstep/dist/replica.h>
 
+#include <utility>
+
 namespace lockstep::dist {
 namespace {
 

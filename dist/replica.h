@@ -20,6 +20,8 @@ struct Replica {
   std::int64_t rows = 0;         // of this replica's part
   std::int64_t first_row = 0;    // where it begins within the global batch
   std::int64_t global_rows = 0;  // of the global batch
+  /// How the rows are dealt out, where replicas bring what they have: another number for other rows, the same one on all of them. 0: by rows_of_part.
+  std::uint64_t division = 0;
   /// Do several replicas run in one process, in lockstep (autodiff/members.h)? Collectives then may not stand inside branches.
   bool joint = false;
   /// Gradients travel in this dtype, if it is another than theirs.
@@ -29,8 +31,8 @@ struct Replica {
 
   /// Part of the global batch that is here: rows / global_rows.
   double share() const { return global_rows == 0 ? 0.0 : double(rows) / double(global_rows); }
-  /// Do all replicas have as many rows?
-  bool even() const { return global_rows % count == 0; }
+  /// Is share() one part of `count`?
+  bool even() const { return rows * count == global_rows; }
   /// The sum over all replicas; part of the step.
   Tensor sum(const Tensor& x, const std::string& label) const;
 };

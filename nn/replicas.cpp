@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <string_view>
 #include <vector>
 
 #include <lockstep/dist/world.h>
@@ -71,7 +72,8 @@ bool Replicas::next_own(BatchSource& source, BatchPart& batch) {
     if (last_.empty()) throw InvalidArgumentError("rank " + std::to_string(index_) + " has no data at all", "fit");
     for (const Tensor& each : last_) rows.push_back(each[slice(0, 0)]);
   }
-  batch = {std::move(rows), dist::Replica{.count = count_, .index = index_, .rows = own, .first_row = before, .global_rows = total}};
+  const std::uint64_t division = std::hash<std::string_view>()({reinterpret_cast<const char*>(all.data()), all.size() * sizeof all[0]});
+  batch = {std::move(rows), dist::Replica{.count = count_, .index = index_, .rows = own, .first_row = before, .global_rows = total, .division = division}};
   return true;
 }
 

@@ -266,7 +266,7 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
   if (options_.run_eagerly || check_numerics_) {
     loss = body(tensors)[0];
   } else {
-    const std::tuple key{layout, training, replica ? replica->global_rows : 0};
+    const std::tuple key{layout, training, replica ? replica->global_rows : 0, replica ? replica->division : 0};
     auto found = steps_.find(key);
     if (found == steps_.end()) found = steps_.emplace(key, step(training ? "train_step" : "test_step", body)).first;
     loss = found->second(tensors)[0];

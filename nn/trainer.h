@@ -91,7 +91,8 @@ class Trainer {
   std::vector<std::pair<std::string, std::shared_ptr<metrics::Mean>>> output_losses_;  // only of models with several outputs
   Tensors output_values_;                                                     // of the present step, likewise
   std::vector<OutputMetric> metrics_;
-  std::map<std::tuple<BatchLayout, bool, std::int64_t>, Step> steps_;  // by layout, training?, rows of the global batch
+  // By layout, training?, rows of the global batch, and how they are dealt out: all ranks trace a step, or none.
+  std::map<std::tuple<BatchLayout, bool, std::int64_t, std::uint64_t>, Step> steps_;
   std::map<std::tuple<BatchLayout, std::int64_t, int>, autodiff::Members> member_steps_;  // by layout, rows of the global batch, parts of it
   std::map<std::pair<std::size_t, const void*>, std::pair<Variable, Variable>> member_states_;  // by member and variable: it, and the member's own
   std::optional<Step> predict_;

@@ -6,12 +6,12 @@
 
 namespace lockstep::dist {
 
-void check_mpi(int code, std::source_location where) {
+void check_mpi(int code, const char* where) {
   if (code == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw UnavailableError("MPI failed: " + std::string(text, std::size_t(length)) + " (in " + where.function_name() + ")");
+  throw UnavailableError("MPI failed: " + std::string(text, std::size_t(length)) + " (in " + where + ")");
 }
 
 std::mutex& mpi_mutex() {
@@ -21,6 +21,7 @@ std::mutex& mpi_mutex() {
 
 MpiComm::~MpiComm() {
   if (comm_ == MPI_COMM_NULL) return;
+  const std::lock_guard lock(mpi_mutex());
   int over = 0;
   MPI_Finalized(&over);
   if (!over) MPI_Comm_free(&comm_);

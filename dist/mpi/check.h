@@ -4,13 +4,13 @@
 #include <mpi.h>
 
 #include <mutex>
-#include <source_location>
 #include <utility>
 
 namespace lockstep::dist {
 
-/// Throws UnavailableError with MPI's own words unless `code` is MPI_SUCCESS.
-void check_mpi(int code, std::source_location where = std::source_location::current());
+/// Throws UnavailableError with MPI's own words, and the calling function's name, unless `code` is MPI_SUCCESS.
+/// (clang 14 knows no std::source_location.)
+void check_mpi(int code, const char* where = __builtin_FUNCTION());
 
 /// Held around every call of MPI (MPI_THREAD_SERIALIZED).
 std::mutex& mpi_mutex();

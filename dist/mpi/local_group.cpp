@@ -83,6 +83,7 @@ LocalGroup::LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double ti
 }
 
 LocalGroup::~LocalGroup() {
+  const std::lock_guard lock(mpi_mutex());
   int over = 0;
   MPI_Finalized(&over);
   if (!over && window_ != MPI_WIN_NULL) MPI_Win_free(&window_);

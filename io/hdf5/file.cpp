@@ -91,6 +91,23 @@ Handle type_of(DType dtype) {
   throw TypeError("there is no place for a tensor of strings in the file", "hdf5");
 }
 
+/// Two numbers by the names that type_of gives them: of others HDF5 would leave the memory as it is.
+bool is_complex_type(hid_t type) {
+  if (H5Tget_nmembers(type) != 2) return false;
+  for (const char* part : {"r", "i"}) {
+    const int index = H5Tget_member_index(type, part);
+    if (index < 0 || H5Tget_member_class(type, unsigned(index)) != H5T_FLOAT) return false;
+  }
+  return true;
+}
+
+/// HDF5 fills in all bits for an enum's value that has no name in memory: no bool.
+void require_truth_values(const Tensor& tensor, const std::string& where) {
+  if (tensor.dtype() != boolean) return;
+  const auto* bytes = static_cast<const std::uint8_t*>(tensor.raw());
+  if (std::any_of(bytes, bytes + tensor.numel(), [](std::uint8_t each) { return each > 1; })) throw DataLossError(where + " has elements that are neither FALSE nor TRUE", "hdf5");
+}
+
 /// The dtype of a type in a file, in whatever byte order.
 DType dtype_of(hid_t type, const std::string& where) {
   const std::size_t size = H5Tget_size(type);
@@ -115,8 +132,8 @@ DType dtype_of(hid_t type, const std::string& where) {
       if (size == 1) return boolean;
       break;
     case H5T_COMPOUND:
-      if (H5Tget_nmembers(type) == 2 && size == 8) return complex64;
-      if (H5Tget_nmembers(type) == 2 && size == 16) return complex128;
+      if (is_complex_type(type) && size == 8) return complex64;
+      if (is_complex_type(type) && size == 16) return complex128;
       break;
     default: break;
   }
@@ -167,7 +184,7 @@ std::vector<std::string> texts_of(hid_t type, hid_t space, const std::string& wh
     return texts;
   }
   const std::size_t length = H5Tget_size(type);
-  if (std::int64_t(length) > most || std::int64_t(count) > most / std::int64_t(length)) throw DataLossError(where + " claims more text than the file holds", "hdf5");
+  if (length == 0 || std::int64_t(length) > most || std::int64_t(count) > most / std::int64_t(length)) throw DataLossError(where + " claims more text than the file holds", "hdf5");
   std::string all(length * count, '\0');
   if (read(type, all.data()) < 0) throw DataLossError(where + " cannot be read: " + reason(), "hdf5");
   for (std::size_t i = 0; i < count; ++i) {
@@ -225,6 +242,7 @@ void File::close() {
 }
 
 void File::make_group(const std::string& path) {
+  be_silent();
   std::string so_far;
   for (const std::string& part : parts_of(path)) {
     so_far += "/" + part;
@@ -285,6 +303,10 @@ Dataset open_dataset(hid_t file, const std::string& file_path, const std::string
   return {std::move(dataset), std::move(type), std::move(space), spec};
 }
 
+void require_range(std::int64_t begin, std::int64_t end, std::int64_t elements, const std::string& where) {
+  if (begin < 0 || end < begin || end > elements) throw DataLossError(where + " has " + std::to_string(elements) + " elements, not [" + std::to_string(begin) + ", " + std::to_string(end) + ")", "hdf5");
+}
+
 }  // namespace
 
 TensorSpec File::spec(const std::string& path) const {
@@ -302,6 +324,7 @@ Tensor File::read(const std::string& path) const {
   Tensor tensor = Tensor::empty(known.shape, known.dtype);
   if (tensor.numel() > 0 && H5Dread(found.dataset, type_of(known.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_raw()) < 0)
     throw DataLossError("dataset '" + path + "' of '" + path_ + "' cannot be read: " + reason(), "hdf5");
+  require_truth_values(tensor, "dataset '" + path + "' of '" + path_ + "'");
   return tensor;
 }
 
@@ -309,10 +332,10 @@ Tensor File::read(const std::string& path, std::int64_t begin, std::int64_t end)
   const TensorSpec known = spec(path);
   const Dataset found = open_dataset(hid_t(id_), path_, path);
   if (known.shape.ndim() != 1) {
-    const Tensor whole = read(path);
-    return Tensor::view(whole, {end - begin}, begin);
+    require_range(begin, end, known.shape.numel(), "dataset '" + path + "' of '" + path_ + "'");
+    return Tensor::view(read(path), {end - begin}, begin);
   }
-  if (begin < 0 || end < begin || end > known.shape[0]) throw DataLossError("dataset '" + path + "' of '" + path_ + "' has " + std::to_string(known.shape[0]) + " elements, not " + std::to_string(end), "hdf5");
+  require_range(begin, end, known.shape[0], "dataset '" + path + "' of '" + path_ + "'");
   Tensor tensor = Tensor::empty({end - begin}, known.dtype);
   const hsize_t start = hsize_t(begin), count = hsize_t(end - begin);
   const Handle memory(H5Screate_simple(1, &count, nullptr), H5Sclose);
@@ -320,6 +343,7 @@ Tensor File::read(const std::string& path, std::int64_t begin, std::int64_t end)
     H5Sselect_hyperslab(found.space, H5S_SELECT_SET, &start, nullptr, &count, nullptr);
     if (H5Dread(found.dataset, type_of(known.dtype), memory, found.space, H5P_DEFAULT, tensor.mutable_raw()) < 0) throw DataLossError("dataset '" + path + "' of '" + path_ + "' cannot be read: " + reason(), "hdf5");
   }
+  require_truth_values(tensor, "dataset '" + path + "' of '" + path_ + "'");
   return tensor;
 }
 
@@ -370,6 +394,7 @@ std::vector<File::Entry> File::entries(const std::string& group) const {
 }
 
 void File::set_attribute(const std::string& path, const std::string& name, const std::string& text) {
+  be_silent();
   const Handle type = fixed_text(text.size()), space(H5Screate(H5S_SCALAR), H5Sclose);
   const Handle attribute(H5Acreate_by_name(id_, path.c_str(), name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const std::string padded = text.empty() ? std::string(1, '\0') : text;
@@ -377,6 +402,7 @@ void File::set_attribute(const std::string& path, const std::string& name, const
 }
 
 void File::set_attribute(const std::string& path, const std::string& name, const std::vector<std::string>& texts) {
+  be_silent();
   std::size_t longest = 1;
   for (const std::string& each : texts) longest = std::max(longest, each.size());
   std::string all;

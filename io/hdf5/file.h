@@ -21,8 +21,8 @@ class File {
 
   /// Groups on the way are made. bool and complex as h5py writes them; bfloat16 as its 16 bits with the attribute dtype = "bfloat16".
   void write(const std::string& path, const Tensor& tensor);
-  /// Throws NotFoundError (the nearest name suggested), DataLossError for a damaged dataset, TypeError for a type that Lockstep lacks. 2^31 elements or
-  /// sizes that overflow are judged against the size of the file before memory is asked for.
+  /// Throws NotFoundError, DataLossError for a damaged dataset, TypeError for a type that Lockstep lacks. What a dataset claims to hold is judged
+  /// against the size of the file before memory is asked for.
   Tensor read(const std::string& path) const;
   /// Elements [begin, end) in row-major order, as a vector.
   Tensor read(const std::string& path, std::int64_t begin, std::int64_t end) const;

@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kCleanUp{4000};
 // How long mpirun's text waits for a rank's own account of what happened, which says it better.
 constexpr milliseconds kTextWaits{500};
+// More than a pipe holds, by far, when nobody writes to it any more.
+constexpr int kReadsAtOnce = 64;
 
 std::chrono::steady_clock::duration seconds(double count) {
   return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(count));
@@ -75,7 +77,7 @@ void Job::receive(int rank, RecordKind kind, std::string_view payload) {
       started_[rank].host = text.substr(std::min(text.find(' '), text.size() - 1) + 1);
       end_.started = int(started_.size());
       // Asked to end before there was anyone to ask.
-      if (end_.interrupted || end_.timed_out) kill(mpirun_, kTerminateRank);
+      if (end_.interrupted || end_.timed_out) tell_mpirun(kTerminateRank);
       return;
     case RecordKind::refused: return ended({.rank = rank, .how = RankEnd::How::refused, .value = number});
     case RecordKind::exit: return ended({.rank = rank, .how = RankEnd::How::exit, .value = number});
@@ -100,7 +102,7 @@ void Job::read_signals() {
     switch (*signal) {
       case SIGCHLD: over_ = over_ || waitpid(mpirun_, &status_, WNOHANG) == mpirun_; break;
       case SIGUSR1:
-      case SIGUSR2: kill(mpirun_, *signal); break;
+      case SIGUSR2: tell_mpirun(*signal); break;
       default:
         if (end_.interrupted) end_mpirun();
         else ask(*signal);
@@ -113,11 +115,17 @@ void Job::ask(int signal) {
   end_.interrupted = signal;
   if (started_.empty()) return end_mpirun();
   printer_.say(std::string(signal == SIGINT ? "interrupted" : "asked to end") + ": the ranks get " + seconds_text(options_.grace) + " to end (once more ends them at once)");
-  kill(mpirun_, signal == SIGINT ? kInterruptRank : kTerminateRank);
+  tell_mpirun(signal == SIGINT ? kInterruptRank : kTerminateRank);
   patience_ = std::min(patience_, Clock::now() + seconds(options_.grace));
 }
 
+/// (Its number may be somebody else's once it is over.)
+void Job::tell_mpirun(int signal) const {
+  if (!over_) kill(mpirun_, signal);
+}
+
 void Job::end_mpirun() {
+  if (over_) return;
   // mpirun ends what it has started when it gets SIGTERM. The second time it is beyond that.
   kill(ending_ ? -mpirun_ : mpirun_, ending_ ? SIGKILL : SIGTERM);
   ending_ = true;
@@ -129,15 +137,20 @@ void Job::enforce() {
   if (now >= timeout_ && !end_.timed_out) {
     end_.timed_out = true;
     if (started_.empty()) return end_mpirun();
-    kill(mpirun_, kTerminateRank);
+    tell_mpirun(kTerminateRank);
     patience_ = std::min(patience_, now + seconds(options_.grace));
   }
   if (now >= patience_) end_mpirun();
 }
 
+/// What has come, but no more than that: of ranks that never stop writing there is always more, and a signal would wait for ever.
 void Job::read_ranks() {
   char bytes[1 << 16];
-  for (ssize_t count; (count = read(out_.read.number(), bytes, sizeof bytes)) > 0;) decoder_.add({bytes, std::size_t(count)});
+  ssize_t count = 1;
+  for (int reads = 0; reads < kReadsAtOnce && count > 0; ++reads) {
+    count = read(out_.read.number(), bytes, sizeof bytes);
+    if (count > 0) decoder_.add({bytes, std::size_t(count)});
+  }
 }
 
 void Job::read_text() {

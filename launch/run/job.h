@@ -29,6 +29,7 @@ class Job {
   void ended(RankEnd end);
   void read_signals();
   void ask(int signal);
+  void tell_mpirun(int signal) const;
   void end_mpirun();
   void enforce();
   void read_ranks();

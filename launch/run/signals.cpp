@@ -14,7 +14,10 @@ Signals::Signals(std::initializer_list<int> held) {
   for (const int signal : held) sigaddset(&set, signal);
   sigprocmask(SIG_BLOCK, &set, &before_);
   descriptor_ = Descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!descriptor_) throw std::system_error(errno, std::generic_category(), "signalfd");
+  if (descriptor_) return;
+  const int error = errno;
+  restore();
+  throw std::system_error(error, std::generic_category(), "signalfd");
 }
 
 Signals::~Signals() { restore(); }

@@ -119,7 +119,7 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
   const auto &[query, value, key] = roles(inputs);
   Tensor mask = as_bool(options.attention_mask);
   // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
-  for (const std::size_t i : {1, 2})
+  for (const std::size_t i : {1u, 2u})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
   if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
 

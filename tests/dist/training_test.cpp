@@ -231,6 +231,41 @@ TEST(DataParallelFit, TakesDataOfTheRanksOwnInUnevenParts) {
   EXPECT_LT(largest_difference(shared.get_weights(), trained_alone(alone, data, 25, 1)), 1e-9);
 }
 
+/// Batches of given numbers of rows, from `data` on.
+class Batches : public nn::BatchSource {
+ public:
+  Batches(Data data, std::vector<Index> rows) : data_(std::move(data)), rows_(std::move(rows)) {}
+  bool next(Tensors& batch) override {
+    if (at_ == rows_.size()) return at_ = 0, false;
+    batch = {data_.x[rows_[at_]], data_.y[rows_[at_]]};
+    return ++at_, true;
+  }
+  nn::DatasetState state() const override { return {0, std::int64_t(at_)}; }
+  void restore(const nn::DatasetState& state) override { at_ = std::size_t(state.offset); }
+  std::int64_t cardinality() const override { return std::int64_t(rows_.size()); }
+
+ private:
+  Data data_;
+  std::vector<Index> rows_;
+  std::size_t at_ = 0;
+};
+
+TEST(DataParallelFit, WeighsTheRanksOwnBatchesByTheirRowsFromStepToStep) {
+  const int ranks = dist::world_size(), own = dist::rank();
+  const std::int64_t whole = 2 * ranks;
+  const Data data = regression(2 * whole);
+  // In each step one rank has ranks + 1 rows, first the first and then the last, and the others one: as many in all as if each had two.
+  const std::int64_t second = whole + own;
+  const std::vector<Index> rows{own == 0 ? slice(0, ranks + 1) : slice(ranks + own, ranks + own + 1), own == ranks - 1 ? slice(second, 2 * whole) : slice(second, second + 1)};
+  Batches batches(data, rows);
+  nn::Sequential shared = two_layers(), alone = two_layers();
+  for (nn::Sequential* model : {&shared, &alone}) model->compile({.optimizer = optim::SGD({.learning_rate = 0.05}), .loss = "mse"}), (*model)(data.x);
+  alone.set_weights(shared.get_weights());
+  alone.test_on_batch(data.x[slice(0, 1)], data.y[slice(0, 1)]);
+  shared.fit(batches, {.verbose = 0, .own_data = true});
+  EXPECT_LT(largest_difference(shared.get_weights(), trained_alone(alone, data, whole, 1)), 1e-9);
+}
+
 TEST(DataParallelFit, BeginsWithRankZerosWeights) {
   random::set_seed(100 + dist::rank());
   nn::Sequential model = two_layers();

@@ -174,7 +174,7 @@ void for_each_case(const std::filesystem::path& path, const std::function<void(c
 AttrList attributes(const OpDef& op, const Json& attrs) {
   AttrList result;
   for (const auto& [name, value] : attrs.items()) {
-    const auto declared = std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& attr) { return attr.name == name; });
+    const auto declared = std::find_if(op.attrs.begin(), op.attrs.end(), [&name = name](const AttrDef& attr) { return attr.name == name; });
     if (declared == op.attrs.end()) throw Mismatch("the row has no attribute '" + name + "'");
     result.push_back({declared->name, value_from(declared->type, value)});
   }

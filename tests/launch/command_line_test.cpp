@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 #include <run/command_line.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <lockstep/tensor/base/error.h>
 
@@ -34,6 +36,15 @@ TEST(CommandLine, HasAsManySlotsHereAsRanks) {
   EXPECT_TRUE(has(command(four), {"-n", "4"}));
   EXPECT_TRUE(has(command(four), {"--host", "localhost:4"}));
   EXPECT_TRUE(has(command(four), {"--mca", "btl", "self,vader"}));
+}
+
+TEST(CommandLine, TakesAnEnvironmentAsItFindsIt) {
+  char odd[] = "NO_EQUALS_SIGN", own[] = "LOCKSTEP_OF_A_TEST=1";
+  char* entries[] = {odd, own, nullptr};
+  char** const before = std::exchange(environ, entries);
+  const Command found = mpirun_command(options(), {.ranks = 1, .hosts = {}, .mpirun = "/bin/true"}, "/opt/lockstep", false, 0);
+  environ = before;
+  EXPECT_TRUE(has(found, {"-x", "LOCKSTEP_OF_A_TEST"}));
 }
 
 TEST(CommandLine, FillsTheHostsOneAfterTheOther) {

@@ -72,7 +72,6 @@ class Mean : public Metric {
 class SampleMean : public Mean {
  public:
   using Mean::Mean;
-  using Mean::update_state;
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
 
  protected:
@@ -315,7 +314,6 @@ class SparseCategoricalCrossentropy : public SampleMean {
   SparseCategoricalCrossentropy();
   explicit SparseCategoricalCrossentropy(Options options);
   void fields(Fields& f) override;
-  using SampleMean::update_state;
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   std::string direction() const override { return "down"; }
 

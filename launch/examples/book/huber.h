@@ -53,7 +53,6 @@ class HuberMean : public lockstep::nn::metrics::Mean {
  public:
   HuberMean() : HuberMean(1) {}
   explicit HuberMean(double threshold, Options options = {}) : Mean(std::move(options)), threshold_(threshold) {}
-  using Mean::update_state;
   void update_state(const lockstep::Tensor& y_true, const lockstep::Tensor& y_pred, const lockstep::Tensor& sample_weight = {}) override {
     Mean::update_state(create_huber(threshold_).function(y_true, y_pred), sample_weight);
   }

@@ -19,10 +19,7 @@ namespace {
 
 /// What rank `r` brings: small whole numbers, so that sums are exact in every dtype, and different from element to element.
 Tensor brought(int r, const Shape& shape, DType dtype) {
-  const std::int64_t n = shape.numel();
-  std::vector<std::int32_t> values;
-  for (std::int64_t i = 0; i < n; ++i) values.push_back(std::int32_t((i * 7 + r * 3) % 11));
-  const Tensor whole = reshape(constant(values), Ints(shape.begin(), shape.end()));
+  const Tensor whole = reshape(mod(range(0, shape.numel()) * 7 + r * 3, scalar(11, int32)), Ints(shape.begin(), shape.end()));
   return dtype == boolean ? equal(whole, scalar(3, int32)) : cast(whole, dtype);
 }
 

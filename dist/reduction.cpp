@@ -11,7 +11,7 @@
 namespace lockstep::dist {
 namespace {
 
-constexpr std::int64_t kBlock = 4096;       // elements added at a time: a few of these stay in the first cache
+constexpr std::int64_t kBlock = 1024;       // elements added at a time: a few of these stay in the first cache
 constexpr std::size_t kBlockBytes = kBlock * 16;
 
 const OpDef& row_of(ReduceOp op, DType dtype) {
@@ -96,9 +96,11 @@ void reduce_sources(ReduceOp op, DType dtype, std::span<const void* const> sourc
   std::byte* const wide = memory.data();
   // 1 / ranks, as a block: a run takes its operands element by element.
   std::byte* const factors = memory.data() + kBlockBytes;
-  if (runs.scale) {
-    for (std::int64_t i = 0; i < std::min(count, kBlock); ++i) {
-      const double factor = 1.0 / ranks;
+  thread_local struct { DType dtype = uint8; int ranks = 0; std::int64_t count = 0; } scaled;  // what the block holds
+  if (runs.scale && (scaled.dtype != runs.wide || scaled.ranks != ranks || scaled.count < std::min(count, kBlock))) {
+    scaled = {runs.wide, ranks, std::min(count, kBlock)};
+    const double factor = 1.0 / ranks;
+    for (std::int64_t i = 0; i < scaled.count; ++i) {
       if (runs.wide == float32) reinterpret_cast<float*>(factors)[i] = float(factor);
       else if (runs.wide == float64) reinterpret_cast<double*>(factors)[i] = factor;
       else if (runs.wide == complex64) reinterpret_cast<std::complex<float>*>(factors)[i] = float(factor);

@@ -9,6 +9,7 @@
 #include <lockstep/dist/communicator.h>
 #include <lockstep/dist/topology.h>
 #include <lockstep/dist/world.h>
+#include <lockstep/io/checkpoint.h>
 #include <lockstep/io/confusion_matrix.h>
 #include <lockstep/io/csv.h>
 #include <lockstep/io/csv_logger.h>
@@ -16,6 +17,7 @@
 #include <lockstep/io/fashion_mnist.h>
 #include <lockstep/io/idx.h>
 #include <lockstep/io/image.h>
+#include <lockstep/io/model_checkpoint.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/nn/activations.h>
 #include <lockstep/nn/array_source.h>
@@ -51,6 +53,7 @@
 #include <lockstep/nn/sequential.h>
 #include <lockstep/nn/summary.h>
 #include <lockstep/nn/symbol.h>
+#include <lockstep/nn/training_state.h>
 #include <lockstep/optim/adagrad.h>
 #include <lockstep/optim/adam.h>
 #include <lockstep/optim/clipping.h>

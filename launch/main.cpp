@@ -35,19 +35,51 @@ void add_bench(CLI::App& app) {
   static int threads = 1;
   static bool profile = false;
   static bool fit = false;
-  bench->add_option("suite", suite, "eager, ops, graph, pipeline or steps")->required()->check(CLI::IsMember({"eager", "ops", "graph", "pipeline", "steps"}));
+  static lockstep::bench::AllReduceOptions all_reduce;
+  static lockstep::bench::ScalingOptions scaling;
+  static std::vector<int> ranks;
+  static lockstep::bench::CheckpointOptions checkpoint;
+  bench->add_option("suite", suite, "eager, ops, graph, pipeline, steps, allreduce, scaling or checkpoint")->required()->check(CLI::IsMember({"eager", "ops", "graph", "pipeline", "steps", "allreduce", "scaling", "checkpoint"}));
   bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
-  bench->add_option("--workload", workload, "steps: book_mlp, mlp, cnn, resnet20 or gpt; default: all");
+  bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20 or gpt; default: all (steps), mlp (scaling)");
   bench->add_option("--threads", threads, "steps: threads of an op")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
   bench->add_flag("--fit", fit, "steps: Model::fit itself (book_mlp, mlp)");
+  bench->add_option("--ranks", ranks, "allreduce: how many ranks; scaling: each number of them: 1,2,4")->delimiter(',')->check(CLI::Range(1, 1 << 12));
+  bench->add_option("--min", all_reduce.least, "allreduce: bytes of the least message (64k, 32m)")->transform(CLI::AsSizeValue(false));
+  bench->add_option("--max", all_reduce.most, "allreduce: bytes of the largest message")->transform(CLI::AsSizeValue(false));
+  bench->add_option("--dtype", all_reduce.dtype, "allreduce: of the elements (MPI_Allreduce beside it: always float32)");
+  bench->add_option("--op", all_reduce.op, "allreduce: sum, mean, max or min");
+  bench->add_option("--mode", scaling.mode, "scaling: weak (a batch a rank) or strong (one batch for all)")->check(CLI::IsMember({"weak", "strong"}));
+  bench->add_option("--plot", scaling.plot, "scaling: an SVG file to write");
+  bench->add_option("--emulate-step-ms", scaling.emulate_ms, "scaling: sleep F,B ms for forward and backward pass, as a host does while a device computes")->delimiter(',')->expected(2)->check(CLI::NonNegativeNumber);
+  bench->add_option("--megabytes", checkpoint.megabytes, "checkpoint: of the weights")->check(CLI::PositiveNumber);
+  bench->add_option("--rounds", checkpoint.rounds, "checkpoint: how often each is measured")->check(CLI::PositiveNumber);
+  bench->add_option("--directory", checkpoint.directory, "checkpoint: where to write");
   bench->callback([] {
     namespace b = lockstep::bench;
+    all_reduce.json = scaling.json = checkpoint.json = json;
+    all_reduce.seconds = seconds;
+    scaling.seconds = seconds;
+    if (!ranks.empty()) all_reduce.ranks = ranks[0], scaling.ranks = ranks;
+    if (!workload.empty()) scaling.workload = workload;
+    if (suite == "allreduce") return b::run_all_reduce(all_reduce);
+    if (suite == "scaling") return b::run_scaling(scaling);
+    if (suite == "checkpoint") return b::run_checkpoint(checkpoint);
     if (suite == "steps") return b::run_steps({workload, threads, seconds, json, profile, fit});
     b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : suite == "graph" ? b::graph_cases() : b::pipeline_cases(), filter, json, seconds);
   });
+}
+
+void add_inspect(CLI::App& app, int& exit_code) {
+  auto* inspect = app.add_subcommand("inspect", "Show a checkpoint: its tensors, where they are, and whether the files are whole");
+  static lockstep::launch::InspectOptions options;
+  inspect->add_option("path", options.path, "a generation (step-00000042), or a directory of them: the last one")->required();
+  inspect->add_flag("--hash", options.hash, "only one hash of all tensors, independent of how many ranks wrote them");
+  inspect->add_option("--diff", options.diff, "another checkpoint: name the tensors that differ; exit code 1 if any does");
+  inspect->callback([&exit_code] { exit_code = lockstep::launch::inspect(options); });
 }
 
 /// What stands behind the first `--`, taken off the arguments: a program and its own, verbatim.
@@ -74,6 +106,7 @@ int main(int argc, char** argv) {
   try {
     add_ops(app);
     add_bench(app);
+    add_inspect(app, exit_code);
     launch::add_run(app, program, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -90,6 +90,7 @@ void print_markdown() {
 }  // namespace
 
 void list_ops(const std::string& name, bool markdown) {
+  dist::register_collectives();
   if (!name.empty()) return print_one(find_op(name));
   if (markdown) return print_markdown();
   for (const auto& [family, ops] : by_family()) {

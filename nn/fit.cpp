@@ -68,7 +68,8 @@ std::optional<std::int64_t> steps_of(const BatchSource& source, std::optional<st
 /// Batches of one run over a source: `steps` of them, or to the end of the pass. With `steps` the source is read on, pass after pass.
 class Steps {
  public:
-  Steps(BatchSource& source, std::optional<std::int64_t> steps, bool own_data) : source_(source), steps_(steps), own_data_(own_data) {
+  /// `done` steps have been taken already.
+  Steps(BatchSource& source, std::optional<std::int64_t> steps, bool own_data, std::int64_t done = 0) : source_(source), steps_(steps), own_data_(own_data), done_(done) {
     if (steps && *steps < 1) throw InvalidArgumentError("the number of steps must be at least 1, got " + std::to_string(*steps), "fit");
     if (!steps && source.cardinality() == kInfinite) throw InvalidArgumentError("the data have no end", "fit", "give the number of steps");
   }
@@ -99,7 +100,7 @@ class Steps {
   std::optional<std::int64_t> steps_;
   bool own_data_;  // has every rank another source?
   Replicas replicas_;
-  std::int64_t done_ = 0;
+  std::int64_t done_;
 };
 
 /// While it lives, SIGTERM asks for an end instead of being one.
@@ -155,11 +156,24 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   Logs logs;
   bool warned = false;
   const StopSignal signal;
+  FitPosition& position = model.position_;
+  const std::int64_t seed = position.seed;
+  position = {.epoch = options.initial_epoch, .step = position.step, .data = data.state(), .seed = seed};
+  if (options.resume)
+    if (const std::optional<FitPosition> found = options.resume->position()) {
+      // The state exists when a batch has shown its shapes; then the data go back to where they were.
+      BatchPart first;
+      if (!Steps(data, 1, options.own_data).next(first)) throw InvalidArgumentError("the data set is empty", "fit");
+      trainer.make_variables(model, layout ? *layout : layout_of(model, first.tensors.size(), !options.class_weight.empty()), first);
+      options.resume->restore(model);
+      data.restore(found->data);
+      position = *found;
+    }
   listeners.tell(&Callback::on_train_begin);
-  for (std::int64_t epoch = options.initial_epoch; epoch < options.epochs && !model.stopping(); ++epoch) {
-    trainer.reset(model);
+  for (std::int64_t epoch = position.epoch; epoch < options.epochs && !model.stopping(); ++epoch) {
+    if (position.batch == 0) trainer.reset(model);
     listeners.tell(&Callback::on_epoch_begin, epoch);
-    Steps steps(data, options.steps_per_epoch, options.own_data);
+    Steps steps(data, options.steps_per_epoch, options.own_data, position.batch);
     BatchPart batch;
     // Several ranks stop together, after the step in which they have told one another.
     bool stop = model.stopping();
@@ -182,6 +196,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
         warned = true;
         warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
       }
+      position = {epoch, steps.done(), position.step + 1, data.state(), seed};
       listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
       stop = replicas.several() ? agreed.stop : model.stopping();
     }
@@ -189,6 +204,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
     if (validation && (epoch + 1) % options.validation_freq == 0) {
       for (const auto& [name, value] : evaluate(model, *validation, validation_layout, options.validation_steps, options.own_data, listeners)) logs.set("val_" + name, value);
     }
+    position = {epoch + 1, 0, position.step, data.state(), seed};
     listeners.tell(&Callback::on_epoch_end, epoch, logs);
     history.epoch.push_back(epoch);
     for (const auto& [name, value] : logs) history.history[name].push_back(value);
@@ -285,7 +301,10 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
     flat.tensors = rows_of(flat.tensors, 0, kept);
   }
   const Replicas replicas;
-  const std::int64_t seed = !options.shuffle ? 0 : replicas.agreed_seed(options.seed ? *options.seed : drawn_seed());
+  std::int64_t seed = !options.shuffle ? 0 : replicas.agreed_seed(options.seed ? *options.seed : drawn_seed());
+  if (options.resume)
+    if (const std::optional<FitPosition> found = options.resume->position()) seed = found->seed;
+  position_.seed = seed;
   ArraySource data(flat.tensors, shared_arrays(options, {.batch_size = options.batch_size, .shuffle = options.shuffle, .seed = seed}));
   data.restore({options.initial_epoch, 0});
   if (!held_out) return Loops::fit(*this, data, flat.layout, options.validation_data.source, {}, options);

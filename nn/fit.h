@@ -12,6 +12,7 @@
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/callback.h>
 #include <lockstep/nn/per_output.h>
+#include <lockstep/nn/training_state.h>
 #include <lockstep/tensor/tensor.h>
 
 namespace lockstep::nn {
@@ -66,6 +67,9 @@ struct FitOptions {
   /// Each batch is cut in so many parts, which are computed alike wherever they are, and added up in one order: the weights are the same to the bit for
   /// every number of ranks that divides it. None: as many as there are ranks, which is fastest.
   std::optional<int> shards = {};
+  /// Goes on from there (io::resume_from), in the middle of an epoch if need be, with the same batches, random numbers and learning rate; from the start if
+  /// there is nothing. What earlier epochs logged is not in the History then.
+  std::shared_ptr<ResumePoint> resume = {};
 };
 
 /// Arguments of Model::evaluate and Model::predict.

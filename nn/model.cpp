@@ -10,6 +10,7 @@
 #include <lockstep/nn/trainer.h>
 #include <lockstep/optim/wrappers.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/random.h>
 #include <lockstep/tensor/base/snake_case.h>
 
 namespace lockstep::nn {
@@ -172,6 +173,35 @@ std::string Model::metric_direction(const std::string& name) const {
     if (shown == plain) return metric->direction();
   return {};
 }
+
+// ---- state
+
+std::vector<StateEntry> Model::training_state() {
+  std::vector<Variable> all = variables();
+  std::map<const void*, Shape> wholes;
+  if (trainer_) {
+    optim::Optimizer& optimizer = *trainer_->options().optimizer;
+    if (optimizer.built()) {
+      const std::vector<Variable> state = optimizer.variables();
+      all.insert(all.end(), state.begin(), state.end());
+      for (const auto& [variable, whole] : optimizer.sharded_variables()) wholes.emplace(variable.key(), whole);
+    }
+    for (const auto& [name, metric] : trainer_->shown_metrics(*this))
+      for (const Variable& variable : metric->variables()) all.push_back(variable);
+  }
+  all.push_back(random::global_generator().state());
+  std::map<std::string, const void*> paths;
+  std::vector<StateEntry> entries;
+  for (const Variable& variable : all) {
+    const auto [place, fresh] = paths.emplace(variable.path(), variable.key());
+    if (!fresh && place->second != variable.key()) throw AlreadyExistsError("two variables of the model '" + name() + "' are at '" + variable.path() + "'", class_name());
+    if (!fresh) continue;
+    const auto whole = wholes.find(variable.key());
+    entries.push_back({variable, whole == wholes.end() ? variable.shape() : whole->second});
+  }
+  return entries;
+}
+void Model::gather_metric_states() { trainer().gather_metric_states(*this); }
 
 // ---- steps
 

@@ -69,6 +69,14 @@ class Model : public Layer {
   Tensors predict_on_batch(const Arrays& x);
   void reset_metrics();
 
+  /// All variables that the training's course depends on: weights and states of layers, the optimizer's, the metrics', the global generator. Those of the
+  /// optimizer and the metrics exist from the first batch on. Throws AlreadyExistsError for a path that is there twice.
+  std::vector<StateEntry> training_state();
+  /// Where the present or last fit stands.
+  const FitPosition& position() const { return position_; }
+  /// Sums what parts of this process and all ranks have counted, and leaves it on rank 0, so that the metrics' states are those of the job. All ranks call it.
+  void gather_metric_states();
+
   /// fit ends after the present batch.
   void stop_training() { stop_training_ = true; }
   bool stopping() const { return stop_training_; }
@@ -134,6 +142,7 @@ class Model : public Layer {
   std::unique_ptr<Trainer> predictor_;  // of a model that was never compiled
   Tensors output_masks_;
   bool stop_training_ = false;
+  FitPosition position_;
 };
 
 }  // namespace lockstep::nn

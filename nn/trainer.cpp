@@ -287,6 +287,18 @@ double Trainer::train(Model& model, const BatchLayout& layout, std::span<const T
   });
   return run(model, layout, tensors, replica, true);
 }
+void Trainer::make_variables(Model& model, const BatchLayout& layout, const BatchPart& part) { make_ready(model, layout, part.tensors, true, part.replica.has_value()); }
+
+void Trainer::gather_metric_states(Model& model) {
+  fold_member_states();
+  if (dist::world_size() == 1) return;
+  for (const auto& [name, metric] : shown_metrics(model))
+    for (const Variable& variable : metric->variables()) {
+      const Tensor sum = dist::all_reduce(variable.value(), dist::ReduceOp::sum, {.label = variable.path()});
+      variable.assign(dist::is_chief() ? sum : zeros(sum.shape(), sum.dtype()));
+    }
+}
+
 // ---- members
 
 autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {

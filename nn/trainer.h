@@ -40,6 +40,9 @@ class Trainer {
   double train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
   double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
   Tensors predict(Model& model, std::span<const Tensor> inputs);
+  /// Makes all variables that training with such a batch needs, without training.
+  void make_variables(Model& model, const BatchLayout& layout, const BatchPart& part);
+  void gather_metric_states(Model& model);
   /// Trains op by op, and throws InvalidArgumentError that names the first layer whose output is not finite.
   void set_check_numerics(bool check) { check_numerics_ = check; }
   /// What the weights of samples come from; part of the traced steps from now on.

@@ -159,6 +159,18 @@ const Variable& Optimizer::slot(const Variable& variable, std::string_view slot)
   throw NotFoundError("variable '" + variable.path() + "' has no slot '" + std::string(slot) + "'", class_name(), "create it in build_slots, by add_slot");
 }
 
+std::vector<std::pair<Variable, Shape>> Optimizer::sharded_variables() const {
+  std::vector<std::pair<Variable, Shape>> result;
+  for (const Variable& variable : trainable_) {
+    const auto part = parts_.find(variable.key());
+    if (part == parts_.end()) continue;
+    if (const auto slots = slots_.find(part->second.key()); slots != slots_.end())
+      for (const auto& [name, slot] : slots->second)
+        if (slot.shape() == part->second.shape()) result.emplace_back(slot, variable.shape());
+  }
+  return result;
+}
+
 namespace {
 
 /// This rank's elements of x, counted in row-major order; all ranks have as many, the last ones zeros at the end.

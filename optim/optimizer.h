@@ -93,6 +93,8 @@ class Optimizer : public Component {
   /// bits with less memory (ZeRO stage 1: Rajbhandari et al., 2020). Averages and accumulators stay whole. All ranks call apply() then.
   /// Throws InvalidArgumentError for an optimizer whose update of an element depends on others, FailedPreconditionError when it is built already.
   virtual void shard_state();
+  /// The state that is dealt out to the ranks, with the shapes that it would have as a whole.
+  virtual std::vector<std::pair<Variable, Shape>> sharded_variables() const;
   /// The variables it was built for.
   const std::vector<Variable>& trainable_variables() const { return trainable_; }
 

@@ -30,6 +30,7 @@ class LossScaleOptimizer : public Optimizer {
   void constrain(const Variable& variable, std::function<Tensor(const Tensor&)> constraint) override { inner_->constrain(variable, std::move(constraint)); }
   Tensor scale_loss(const Tensor& loss) override;
   void shard_state() override { inner_->shard_state(); }
+  std::vector<std::pair<Variable, Shape>> sharded_variables() const override { return inner_->sharded_variables(); }
   void finalize_variable_values(std::span<const Variable> variables) override { inner_->finalize_variable_values(variables); }
   bool has_averages() const override { return inner_->has_averages(); }
   void swap_averages() override { inner_->swap_averages(); }

@@ -5,6 +5,7 @@
 
 #include <mutex>
 #include <source_location>
+#include <utility>
 
 namespace lockstep::dist {
 

@@ -1,10 +1,14 @@
 #include <lockstep/dist/mpi/local_group.h>
 
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
+#include <climits>
 #include <cstring>
 #include <thread>
 
@@ -34,18 +38,29 @@ std::string to_string(const CallHeader& header) {
 // ---- waiting
 
 void Patience::pause() {
-  ++count_;
-  if (count_ < spins_) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  } else if (count_ < spins_ + 300) {
+  if (++count_ < 300) {
     sched_yield();
   } else {
     const timespec nap{0, 20000};
     nanosleep(&nap, nullptr);
   }
 }
+
+namespace {
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// The half of a counter that changes with it, as the kernel wants it.
+std::uint32_t* word_of(std::atomic<std::uint64_t>& counter) {
+  static_assert(sizeof(counter) == 8 && std::endian::native == std::endian::little);
+  return reinterpret_cast<std::uint32_t*>(&counter);
+}
+
+}  // namespace
 
 // ---- LocalGroup
 
@@ -96,9 +111,17 @@ void LocalGroup::await(int peer, const CallHeader& call) {
   const std::uint64_t wanted = round_;
   Slot& theirs = slot(peer);
   if (theirs.round.load(std::memory_order_acquire) >= wanted) return;
+  // Spinning is fastest, but where cores are scarce it keeps from working whom it waits for.
+  const int spins = crowded_ ? 0 : 10000, yields = crowded_ ? 300 : 0;
+  for (int k = 0; k < spins + yields; ++k) {
+    if (k < spins) relax();
+    else sched_yield();
+    if (theirs.round.load(std::memory_order_acquire) >= wanted) return;
+  }
   const auto since = std::chrono::steady_clock::now();
-  for (Patience patience(crowded_); theirs.round.load(std::memory_order_acquire) < wanted; patience.pause()) {
-    if (!patience.worth_a_look()) continue;
+  for (;;) {
+    sleep_before(theirs, wanted);
+    if (theirs.round.load(std::memory_order_acquire) >= wanted) return;
     if (theirs.left.load(std::memory_order_acquire) && theirs.round.load(std::memory_order_acquire) < wanted) {
       const std::string text = "rank " + std::to_string(rank_of_(peer)) + " has left the job, but rank " + std::to_string(rank_of_(index_)) + " waits for it in " + to_string(call);
       report(text, false);
@@ -117,11 +140,22 @@ void LocalGroup::await(int peer, const CallHeader& call) {
   }
 }
 
+/// Sleeps until a peer has published, or for a moment.
+void LocalGroup::sleep_before(Slot& theirs, std::uint64_t wanted) {
+  const timespec moment{0, 10'000'000};
+  theirs.sleepers.fetch_add(1);
+  // The kernel compares once more: whoever publishes after this sees a sleeper.
+  const std::uint64_t present = theirs.round.load();
+  if (present < wanted) syscall(SYS_futex, word_of(theirs.round), FUTEX_WAIT, std::uint32_t(present), &moment, nullptr, 0);
+  theirs.sleepers.fetch_sub(1);
+}
+
 void LocalGroup::publish(const CallHeader& call) {
   Slot& own = slot(index_);
   own.headers[(round_ + 1) % 2] = call;
   ++round_;
-  own.round.store(round_, std::memory_order_release);
+  own.round.store(round_);
+  if (own.sleepers.load() > 0) syscall(SYS_futex, word_of(own.round), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   for (int peer = 0; peer < size_; ++peer)
     if (peer != index_) await(peer, call);
 }

@@ -39,8 +39,8 @@ std::string to_string(const CallHeader& header);
 
 class LocalGroup {
  public:
-  /// Bytes of a buffer.
-  static constexpr std::size_t kBuffer = std::size_t(3) << 17;  // 384 KiB
+  /// Bytes of a buffer: what a round moves stays in the second cache.
+  static constexpr std::size_t kBuffer = std::size_t(256) << 10;
 
   /// `comm` holds the ranks of one host; `rank_of` numbers them in messages. All ranks call it.
   LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double timeout);
@@ -70,6 +70,7 @@ class LocalGroup {
  private:
   struct alignas(64) Slot {
     std::atomic<std::uint64_t> round;
+    std::atomic<int> sleepers;  // peers that ask to be woken when `round` changes
     alignas(64) std::atomic<int> left;
     std::atomic<int> failed;  // 0 no, 1 being written, 2 aborted, 3 past the deadline
     char failure[2048];
@@ -80,6 +81,7 @@ class LocalGroup {
   std::byte* buffer_of(int peer, std::uint64_t round) { return segments_[std::size_t(peer)] + slot_bytes() + (round % 2) * kBuffer; }
   void throw_failures();
   void await(int peer, const CallHeader& call);
+  static void sleep_before(Slot& theirs, std::uint64_t wanted);
 
   std::function<int(int)> rank_of_;
   double timeout_;
@@ -90,16 +92,14 @@ class LocalGroup {
   std::vector<std::byte*> segments_;
 };
 
-/// A wait that gets less eager: it spins, yields, then sleeps.
+/// A wait for what nobody announces: it yields, then sleeps.
 class Patience {
  public:
-  explicit Patience(bool crowded) : spins_(crowded ? 0 : 4000) {}
   void pause();
   /// Worth looking at the clock and at others' failures?
   bool worth_a_look() const { return count_ % 64 == 0; }
 
  private:
-  int spins_;
   int count_ = 0;
 };
 

@@ -1,19 +1,22 @@
 #include <lockstep/dist/mpi/mpi_communicator.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 
+#include <lockstep/dist/mpi/copy.h>
 #include <lockstep/dist/mpi/local_group.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/small_vector.h>
 
 namespace lockstep::dist {
 namespace {
 
 constexpr int kHeaderTag = 1, kDataTag = 2, kResultTag = 3;
-/// Up to here every rank adds for itself what all have published: one round instead of two.
+/// Up to here, or among so few ranks, every rank adds for itself what all have published: half as many waits, and buffers that stay in a cache.
+/// (32 MiB in portions of 256 KiB, two cores: 6 ms instead of 11 with two ranks, 25 ms instead of 58 with four.)
 constexpr std::int64_t kSmallBytes = 16 << 10;
+constexpr int kFewRanks = 4;
 constexpr std::int64_t kLine = 64;
 
 /// Copies between contiguous memory and the bytes [begin, end) of parts that lie one behind the other.
@@ -28,10 +31,10 @@ void for_parts(const std::vector<Part>& parts, std::int64_t begin, std::int64_t 
   }
 }
 void gather(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, std::byte* target) {
-  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(target + offset, mine, std::size_t(n)); });
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { copy_bytes(target + offset, mine, std::size_t(n)); });
 }
 void scatter(const std::vector<Part>& parts, std::int64_t begin, std::int64_t end, const std::byte* source) {
-  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { std::memcpy(mine, source + offset, std::size_t(n)); });
+  for_parts(parts, begin, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { copy_bytes(mine, source + offset, std::size_t(n)); });
 }
 
 /// [begin, end)
@@ -72,9 +75,9 @@ class MpiCommunicator : public Communicator {
   void begin_headers();
   void finish_headers();
   void await(std::vector<MPI_Request>& requests, const std::string& whom);
-  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks);
+  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own = nullptr);
 
-  void all_reduce_small(const Call& call);
+  void all_reduce_whole(const Call& call);
   void all_reduce_local(const Call& call);
   void all_reduce_hosts(const Call& call);
   void all_reduce_flat(const Call& call);
@@ -170,7 +173,7 @@ void MpiCommunicator::finish_headers() {
 
 void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::string& whom) {
   const auto since = Clock::now();
-  for (Patience patience(true);; patience.pause()) {
+  for (Patience patience;; patience.pause()) {
     int done = 0;
     {
       const std::lock_guard lock(mpi_mutex());
@@ -183,23 +186,31 @@ void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::strin
 
 // ---- all-reduce
 
-/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published.
-void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks) {
+/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published; `own`: where this rank has its own instead.
+void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own) {
   SmallVector<const void*, 16> sources;
-  for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(local_->buffer(peer) + begin);
+  for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(own && peer == local_->index() ? own : local_->buffer(peer) + begin);
   // Only the root of the tree over all ranks divides.
   const ReduceOp op = call_->op == ReduceOp::mean && ranks != size() ? ReduceOp::sum : call_->op;
   reduce_sources(op, call_->dtype, sources, target, bytes / std::int64_t(itemsize(call_->dtype)), size());
 }
 
-void MpiCommunicator::all_reduce_small(const Call& call) {
-  gather(call.parts, 0, call.nbytes(), local_->buffer());
-  local_->publish(header_);
-  agree_locally();
-  for_parts(call.parts, 0, call.nbytes(), [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size()); });
+/// Every rank adds all for itself, a portion a round. Between two ranks no more bytes go from one to the other than when each adds a half.
+void MpiCommunicator::all_reduce_whole(const Call& call) {
+  const std::int64_t total = call.nbytes(), portion = std::int64_t(LocalGroup::kBuffer);
+  std::int64_t at = 0;
+  do {
+    const std::int64_t end = std::min(total, at + portion);
+    gather(call.parts, at, end, local_->buffer());
+    local_->publish(header_);
+    if (at == 0) agree_locally();
+    for_parts(call.parts, at, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size(), mine); });
+    at = end;
+  } while (at < total);
 }
 
-/// Round k publishes portion k of the input, and behind it this rank's slice of the sum of portion k - 1: one wait a portion.
+/// Round k publishes what the others add of portion k, and behind it this rank's slice of the sum of portion k - 1: one wait a portion. A rank's
+/// own slice never takes the way over shared memory: it is added where it lies.
 void MpiCommunicator::all_reduce_local(const Call& call) {
   const int ranks = local_->size(), own = local_->index();
   const std::int64_t total = call.nbytes();
@@ -207,17 +218,20 @@ void MpiCommunicator::all_reduce_local(const Call& call) {
   const std::int64_t rounds = (total + portion - 1) / portion;
   const auto range = [&](std::int64_t k) { return Range{k * portion, std::min(total, (k + 1) * portion)}; };
   for (std::int64_t k = 0; k <= rounds; ++k) {
-    if (k < rounds) gather(call.parts, range(k).begin, range(k).end, local_->buffer());
+    const Range present = k < rounds ? range(k) : Range{total, total}, mine = slice_of(present.size(), own, ranks);
+    gather(call.parts, present.begin, present.begin + mine.begin, local_->buffer());
+    gather(call.parts, present.begin + mine.end, present.end, local_->buffer() + mine.end);
     local_->publish(header_);
     if (k == 0) agree_locally();
-    if (k < rounds) {
-      const Range mine = slice_of(range(k).size(), own, ranks);
-      reduce_published(mine.begin, mine.size(), local_->buffer() + portion, ranks);
-    }
+    std::byte* const sum = local_->buffer() + portion;
+    for_parts(call.parts, present.begin + mine.begin, present.begin + mine.end, [&](std::byte* data, std::int64_t offset, std::int64_t n) {
+      reduce_published(mine.begin + offset, n, data, ranks, data);
+      copy_bytes(sum + offset, data, std::size_t(n));
+    });
     if (k == 0) continue;
     for (int peer = 0; peer < ranks; ++peer) {
       const Range theirs = slice_of(range(k - 1).size(), peer, ranks);
-      scatter(call.parts, range(k - 1).begin + theirs.begin, range(k - 1).begin + theirs.end, local_->buffer(peer) + portion);
+      if (peer != own) scatter(call.parts, range(k - 1).begin + theirs.begin, range(k - 1).begin + theirs.end, local_->buffer(peer) + portion);
     }
   }
 }
@@ -245,7 +259,7 @@ void MpiCommunicator::all_reduce_hosts(const Call& call) {
   finish_headers();
   reduce_across(slices.data(), used);
   for (std::int64_t k = 0; k < rounds; ++k) {
-    std::memcpy(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
+    copy_bytes(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
     local_->publish(header_);
     for (int peer = 0; peer < ranks; ++peer) {
       const Range theirs = slice_of(range(k).size(), peer, ranks);
@@ -304,7 +318,7 @@ void MpiCommunicator::all_reduce_flat(const Call& call) {
   SmallVector<const void*, 16> sources;
   for (int r = 0; r < size(); ++r) sources.push_back(contributions.data() + r * each * element);
   reduce_sources(call.op, call.dtype, sources, contributions.data(), each, size());
-  for (int r = 0; r < size(); ++r) std::memcpy(input.data() + r * each * element, contributions.data(), std::size_t(each * element));
+  for (int r = 0; r < size(); ++r) copy_bytes(input.data() + r * each * element, contributions.data(), std::size_t(each * element));
   std::vector<std::byte> results(static_cast<std::size_t>(padded));
   to_all(input.data(), results.data(), each * element);
   scatter(call.parts, 0, call.nbytes(), results.data());
@@ -349,11 +363,11 @@ void MpiCommunicator::local(const Call& call) {
         if (own == call.root) gather(call.parts, at, at + n, local_->buffer());
         break;
       case Collective::all_gather:
-        if (n > 0) std::memcpy(local_->buffer(), input + at, std::size_t(n));
+        if (n > 0) copy_bytes(local_->buffer(), input + at, std::size_t(n));
         break;
       case Collective::reduce_scatter:
       case Collective::all_to_all:
-        for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(local_->buffer() + peer * n, input + peer * total + at, std::size_t(n));
+        for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(local_->buffer() + peer * n, input + peer * total + at, std::size_t(n));
         break;
       case Collective::all_reduce:
       case Collective::barrier: break;
@@ -362,9 +376,9 @@ void MpiCommunicator::local(const Call& call) {
     if (at == 0) agree_locally();
     if (call.kind == Collective::broadcast && own != call.root) scatter(call.parts, at, at + n, local_->buffer(call.root));
     if (call.kind == Collective::all_gather)
-      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer), std::size_t(n));
+      for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(output + peer * total + at, local_->buffer(peer), std::size_t(n));
     if (call.kind == Collective::all_to_all)
-      for (int peer = 0; peer < ranks && n > 0; ++peer) std::memcpy(output + peer * total + at, local_->buffer(peer) + own * n, std::size_t(n));
+      for (int peer = 0; peer < ranks && n > 0; ++peer) copy_bytes(output + peer * total + at, local_->buffer(peer) + own * n, std::size_t(n));
     if (call.kind == Collective::reduce_scatter) {
       SmallVector<const void*, 16> sources;
       for (int peer = 0; peer < ranks; ++peer) sources.push_back(local_->buffer(peer) + own * n);
@@ -404,7 +418,7 @@ void MpiCommunicator::between_hosts(const Call& call) {
     }
     case Collective::all_gather: {
       std::vector<std::byte> copies(std::size_t(bytes) * std::size_t(size()));
-      for (int r = 0; r < size() && bytes > 0; ++r) std::memcpy(copies.data() + r * bytes, input, std::size_t(bytes));
+      for (int r = 0; r < size() && bytes > 0; ++r) copy_bytes(copies.data() + r * bytes, input, std::size_t(bytes));
       to_all(copies.data(), output, bytes);
       break;
     }
@@ -430,7 +444,7 @@ void MpiCommunicator::perform(const Call& call, std::int64_t sequence) {
     return;
   }
   if (call.kind != Collective::all_reduce) return local(call);
-  if (call.nbytes() <= kSmallBytes) all_reduce_small(call);
+  if (local_->size() <= kFewRanks || call.nbytes() <= kSmallBytes) all_reduce_whole(call);
   else all_reduce_local(call);
 }
 

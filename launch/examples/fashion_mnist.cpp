@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
@@ -26,6 +27,8 @@ struct Options {
   std::int64_t samples = 60000;
   int verbose = 1;
   std::string output = "build/quickstart-results";
+  bool resume = false;
+  std::int64_t demo_fault = 0;  // the step after which the last rank is killed; 0: never
 };
 
 /// Two hidden layers; dropout, so that it may train on the same pictures for longer.
@@ -89,6 +92,8 @@ Options parse(int argc, char** argv) {
   app.add_option("--samples", options.samples, "training pictures to use, from 10 to 60000")->check(CLI::Range(10, 60000))->capture_default_str();
   app.add_option("--verbose", options.verbose, "0: silent; 1: a progress line; 2: one line per epoch")->check(CLI::Range(0, 2))->capture_default_str();
   app.add_option("--output", options.output, "directory for the results")->capture_default_str();
+  app.add_flag("--resume", options.resume, "go on from the last checkpoint in the output directory");
+  app.add_option("--demo-fault", options.demo_fault, "kill the last rank after so many steps, to see the job go on with --resume; 0: never")->check(CLI::NonNegativeNumber);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -100,6 +105,9 @@ Options parse(int argc, char** argv) {
 
 void run(const Options& options) {
   std::filesystem::create_directories(options.output);
+  const std::string checkpoints = options.output + "/checkpoints";
+  if (!options.resume && dist::is_chief()) std::filesystem::remove_all(checkpoints);  // an earlier training's
+  dist::communicator().barrier("output directory");
   random::set_seed(options.seed);
   const io::FashionMnist data = io::fashion_mnist();
   const Tensor x = scaled(data.train.images[{slice(0, options.samples)}]), y = data.train.labels[{slice(0, options.samples)}];
@@ -112,14 +120,19 @@ void run(const Options& options) {
   model.compile({.optimizer = optim::Adam({.learning_rate = optim::CosineDecay({.initial_learning_rate = 1e-3, .decay_steps = steps * double(options.epochs), .alpha = 0.01})}),
                  .loss = "sparse_categorical_crossentropy",
                  .metrics = {"accuracy"}});
+  const auto die = nn::LambdaCallback({.on_train_batch_end = [&](std::int64_t, const nn::BatchLogs&) {
+    if (options.demo_fault > 0 && model.position().step == options.demo_fault && dist::rank() == dist::world_size() - 1) std::raise(SIGKILL);
+  }});
   const auto start = std::chrono::steady_clock::now();
   const nn::History history = model.fit(x, y,
                                         {.batch_size = options.batch_size,
                                          .epochs = options.epochs,
                                          .verbose = options.verbose,
-                                         .callbacks = {nn::EarlyStopping({.monitor = "val_accuracy", .patience = 5, .restore_best_weights = true})},
+                                         .callbacks = {nn::EarlyStopping({.monitor = "val_accuracy", .patience = 5, .restore_best_weights = true}),
+                                                       io::ModelCheckpoint({.directory = checkpoints, .every_steps = 100, .keep = 2}), die},
                                          .validation_split = kValidation,
-                                         .seed = options.seed});
+                                         .seed = options.seed,
+                                         .resume = options.resume ? io::resume_from(checkpoints) : nullptr});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const Tensor probabilities = model.predict(x_test, {.batch_size = 500, .verbose = 0});

@@ -2,6 +2,7 @@
 // Benchmarks behind `lockstep bench`. A case is timed by Google Benchmark, interleaved with the others of its suite so that a ratio
 // holds while the machine's speed drifts, and printed as one JSON line with its ratio to a reference of the same run.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -37,5 +38,41 @@ struct StepOptions {
 };
 /// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. Each workload has a process of its own.
 void run_steps(const StepOptions& options);
+
+struct AllReduceOptions {
+  int ranks = 2;                 // of a command that is no rank itself
+  std::int64_t least = 1 << 10;  // bytes
+  std::int64_t most = 1 << 28;
+  std::string dtype = "float32";
+  std::string op = "sum";
+  double seconds = 1;  // per size
+  bool json = false;
+};
+/// `lockstep bench allreduce`: blocking and in flight, beside MPI_Allreduce and a copy in memory. Throws InternalError where the result is wrong.
+void run_all_reduce(const AllReduceOptions& options);
+/// The sizes from 1 KiB to 256 MiB that lie between these.
+std::vector<std::int64_t> all_reduce_sizes(std::int64_t least, std::int64_t most);
+
+struct ScalingOptions {
+  std::string workload = "mlp";       // of workloads.h; on an emulated device also resnet50
+  std::vector<int> ranks{1, 2};
+  std::string mode = "weak";          // each rank a whole batch, or ("strong") a part of one
+  double seconds = 5;                 // of measuring, per number of ranks
+  std::vector<double> emulate_ms = {};  // forward and backward pass of an emulated device; none: the host computes
+  bool json = false;
+  std::string plot = {};              // an SVG file to write
+};
+/// `lockstep bench scaling`: the data-parallel training step on each number of ranks, and what the reductions cost it.
+void run_scaling(const ScalingOptions& options);
+
+struct CheckpointOptions {
+  std::int64_t megabytes = 512;
+  int rounds = 3;
+  /// Where to write; empty: the system's directory for temporary files.
+  std::string directory = {};
+  bool json = false;
+};
+/// Saves and loads beside a copy, a plain write with fsync and a plain read of as many bytes, and what saving costs a training. Throws ResourceExhaustedError.
+void run_checkpoint(const CheckpointOptions& options);
 
 }  // namespace lockstep::bench

@@ -7,49 +7,28 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <sstream>
-#include <ctime>
 
 #include <lockstep/autodiff/cost.h>
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/base/parallel.h>
 
 #include "bench.h"
+#include "ranks.h"
+#include "timing.h"
 #include "workloads.h"
 
 namespace lockstep::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + std::ptrdiff_t(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
 double peak_megabytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return double(usage.ru_maxrss) / 1024;
-}
-
-/// Seconds since this process was started, to a hundredth: that is how the kernel keeps its birth.
-double age() {
-  std::ifstream file("/proc/self/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  std::istringstream rest(text.substr(text.rfind(')') + 1));
-  std::string word;
-  for (int field = 3; field <= 22; ++field) rest >> word;
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9 - std::stod(word) / double(sysconf(_SC_CLK_TCK));
 }
 
 // ---- the machine's limits, with the threads that the steps have
@@ -201,7 +180,7 @@ void run_steps(const StepOptions& options) {
   }
   const Workload workload = make_workload(options.workload);
   workload.step();
-  const double first = age(), first_megabytes = peak_megabytes();
+  const double first = seconds_since_launch(), first_megabytes = peak_megabytes();
   for (int k = 0; k < 5; ++k) workload.step();
   constexpr std::size_t kMostSteps = 200'000;
   std::vector<double> times;

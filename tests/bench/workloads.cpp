@@ -131,21 +131,6 @@ class Gpt : public Layer {
 
 // ---- steps
 
-/// Forward, loss, gradients and update as one traced function, called with the same batch again and again.
-Workload training(std::shared_ptr<Layer> model, std::shared_ptr<Loss> loss, std::shared_ptr<optim::Optimizer> optimizer, const Tensor& x, const Tensor& y) {
-  (*model)(x);  // makes the weights
-  const std::vector<Variable> variables = model->trainable_variables();
-  optimizer->build(variables);
-  const std::vector<autodiff::Source> sources(variables.begin(), variables.end());
-  const auto train = autodiff::function([=](const Tensor& inputs, const Tensor& targets) {
-    GradientTape tape;
-    const Tensor value = (*loss)(targets, (*model)(inputs, {.training = true}));
-    optimizer->apply(tape.gradient(value, sources), variables);
-    return value;
-  }, {.name = "train_step"});
-  return {.step = [=] { return train(x, y); }, .trace = [=]() -> const autodiff::ConcreteFunction& { return train.concrete_function(x, y); }};
-}
-
 Tensor noise(const Shape& shape) { return random::normal(shape, 0, 1, float32, 1); }
 Tensor labels(const Shape& shape, std::int64_t classes) { return random::integers(shape, 0, classes, int32, 2); }
 std::shared_ptr<Loss> crossentropy() { return std::make_shared<losses::SparseCategoricalCrossentropy>(losses::SparseCategoricalCrossentropy::Options{.from_logits = true}); }
@@ -158,22 +143,49 @@ std::shared_ptr<O> shared(O optimizer) {
 
 std::vector<std::string> workload_names() { return {"book_mlp", "mlp", "cnn", "resnet20", "gpt"}; }
 
-Workload make_workload(const std::string& name) {
+WorkloadParts workload_parts(const std::string& name) {
+  const auto noise_of = [](Shape row) {
+    return [row](std::int64_t rows) {
+      Shape shape{rows};
+      for (const std::int64_t size : row) shape.push_back(size);
+      return noise(shape);
+    };
+  };
+  const auto classes = [](std::int64_t count) { return [count](std::int64_t rows) { return labels({rows}, count); }; };
   if (name == "book_mlp")
-    return training(std::make_shared<Chain>(Dense(30, "relu"), Dense(1)), std::make_shared<losses::Huber>(), shared(optim::Nadam({.learning_rate = 1e-3})), noise({32, 8}), noise({32, 1}));
+    return {std::make_shared<Chain>(Dense(30, "relu"), Dense(1)), std::make_shared<losses::Huber>(), shared(optim::Nadam({.learning_rate = 1e-3})), 32, noise_of({8}), noise_of({1})};
   if (name == "mlp")
-    return training(std::make_shared<Chain>(Dense(512, "relu"), Dense(256, "relu"), Dense(10)), crossentropy(), shared(optim::Adam()), noise({256, 784}), labels({256}, 10));
+    return {std::make_shared<Chain>(Dense(512, "relu"), Dense(256, "relu"), Dense(10)), crossentropy(), shared(optim::Adam()), 256, noise_of({784}), classes(10)};
   if (name == "cnn")
-    return training(std::make_shared<Chain>(Conv2D({.filters = 32, .kernel_size = 3, .activation = "relu"}), Conv2D({.filters = 64, .kernel_size = 3, .activation = "relu"}),
-                                            MaxPooling2D(), Flatten(), Dense(128, "relu"), Dense(10)),
-                    crossentropy(), shared(optim::Adam()), noise({64, 28, 28, 1}), labels({64}, 10));
+    return {std::make_shared<Chain>(Conv2D({.filters = 32, .kernel_size = 3, .activation = "relu"}), Conv2D({.filters = 64, .kernel_size = 3, .activation = "relu"}),
+                                    MaxPooling2D(), Flatten(), Dense(128, "relu"), Dense(10)),
+            crossentropy(), shared(optim::Adam()), 64, noise_of({28, 28, 1}), classes(10)};
   if (name == "resnet20")
-    return training(std::make_shared<ResNet20>(), crossentropy(), shared(optim::SGD({.learning_rate = 0.1, .momentum = 0.9})), noise({32, 32, 32, 3}), labels({32}, 10));
-  if (name == "gpt")
-    return training(std::make_shared<Gpt>(4096, 256, 128), crossentropy(), shared(optim::AdamW({.learning_rate = 3e-4})), labels({8, 128}, 4096), labels({8, 128}, 4096));
+    return {std::make_shared<ResNet20>(), crossentropy(), shared(optim::SGD({.learning_rate = 0.1, .momentum = 0.9})), 32, noise_of({32, 32, 3}), classes(10)};
+  if (name == "gpt") {
+    const auto tokens = [](std::int64_t rows) { return labels({rows, 128}, 4096); };
+    return {std::make_shared<Gpt>(4096, 256, 128), crossentropy(), shared(optim::AdamW({.learning_rate = 3e-4})), 8, tokens, tokens};
+  }
   const std::vector<std::string> names = workload_names();
   const std::string near = nearest_name(name, names);
   throw NotFoundError("there is no workload named '" + name + "'", {}, near.empty() ? "" : "did you mean '" + near + "'?");
+}
+
+/// Forward, loss, gradients and update as one traced function, called with the same batch again and again.
+Workload make_workload(const std::string& name) {
+  const WorkloadParts parts = workload_parts(name);
+  const Tensor x = parts.inputs(parts.rows), y = parts.targets(parts.rows);
+  (*parts.model)(x);  // makes the weights
+  const std::vector<Variable> variables = parts.model->trainable_variables();
+  parts.optimizer->build(variables);
+  const std::vector<autodiff::Source> sources(variables.begin(), variables.end());
+  const auto train = autodiff::function([=](const Tensor& inputs, const Tensor& targets) {
+    GradientTape tape;
+    const Tensor value = (*parts.loss)(targets, (*parts.model)(inputs, {.training = true}));
+    parts.optimizer->apply(tape.gradient(value, sources), variables);
+    return value;
+  }, {.name = "train_step"});
+  return {.step = [=] { return train(x, y); }, .trace = [=]() -> const autodiff::ConcreteFunction& { return train.concrete_function(x, y); }};
 }
 
 }  // namespace lockstep::bench

@@ -2,6 +2,7 @@
 // The five training steps that Lockstep and its peers are compared on: the models of the peers' programs, written with the layers,
 // losses and optimizers, each step one traced function over synthetic inputs that are in memory already.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,9 @@
 #include <vector>
 
 #include <lockstep/autodiff/function.h>
+#include <lockstep/nn/layer.h>
+#include <lockstep/nn/loss.h>
+#include <lockstep/optim/optimizer.h>
 
 namespace lockstep::bench {
 
@@ -18,9 +22,19 @@ struct Workload {
   std::function<const autodiff::ConcreteFunction&()> trace;  // what a step runs
 };
 
+/// What a workload is made of.
+struct WorkloadParts {
+  std::shared_ptr<nn::Layer> model;
+  std::shared_ptr<nn::Loss> loss;
+  std::shared_ptr<optim::Optimizer> optimizer;
+  std::int64_t rows;  // of a batch
+  std::function<Tensor(std::int64_t rows)> inputs, targets;
+};
+
 /// "book_mlp", "mlp", "cnn", "resnet20", "gpt"
 std::vector<std::string> workload_names();
 /// Throws NotFoundError for another name.
+WorkloadParts workload_parts(const std::string& name);
 Workload make_workload(const std::string& name);
 
 }  // namespace lockstep::bench

@@ -10,6 +10,8 @@
 #include <lockstep/tensor/print.h>
 #include <lockstep/tensor/random.h>
 
+#include "support.h"
+
 using namespace lockstep;
 using dist::ReduceOp;
 
@@ -40,8 +42,6 @@ Tensor reduced(ReduceOp op, const Shape& shape, DType dtype) {
   return wide != dtype ? cast(result, dtype) : result;
 }
 
-bool same(const Tensor& a, const Tensor& b) { return a.spec() == b.spec() && reduce_all(equal(a, b)).item<bool>(); }
-
 constexpr DType kDTypes[] = {boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128};
 constexpr std::int64_t kSizes[] = {0, 1, 7, 8191, 100003, 1 << 20};
 
@@ -62,21 +62,21 @@ TEST_P(EveryDType, IsReducedOverAllRanks) {
       if (!has(op, GetParam())) continue;
       const Shape shape{size};
       const Tensor result = dist::all_reduce(brought(dist::rank(), shape, GetParam()), op, {.label = "test"});
-      EXPECT_TRUE(same(result, reduced(op, shape, GetParam()))) << dist::name(op) << " of " << size;
+      EXPECT_TRUE(same_bits(result, reduced(op, shape, GetParam()))) << dist::name(op) << " of " << size;
     }
 }
 
 TEST_P(EveryDType, IsBroadcastFromAnyRank) {
   for (const std::int64_t size : kSizes)
     for (int root = 0; root < dist::world_size(); ++root)
-      EXPECT_TRUE(same(dist::broadcast(brought(dist::rank(), {size}, GetParam()), root), brought(root, {size}, GetParam()))) << size << " from " << root;
+      EXPECT_TRUE(same_bits(dist::broadcast(brought(dist::rank(), {size}, GetParam()), root), brought(root, {size}, GetParam()))) << size << " from " << root;
 }
 
 TEST_P(EveryDType, IsGatheredInTheOrderOfTheRanks) {
   for (const std::int64_t size : kSizes) {
     std::vector<Tensor> parts;
     for (int r = 0; r < dist::world_size(); ++r) parts.push_back(brought(r, {size, 1}, GetParam()));
-    EXPECT_TRUE(same(dist::all_gather(brought(dist::rank(), {size, 1}, GetParam())), concat(parts, 0))) << size;
+    EXPECT_TRUE(same_bits(dist::all_gather(brought(dist::rank(), {size, 1}, GetParam())), concat(parts, 0))) << size;
   }
 }
 
@@ -87,7 +87,7 @@ TEST_P(EveryDType, IsReducedAndScattered) {
       if (!has(op, GetParam())) continue;
       const Tensor all = reduced(op, {ranks * size, 2}, GetParam());
       const Tensor own = dist::reduce_scatter(brought(dist::rank(), {ranks * size, 2}, GetParam()), op);
-      EXPECT_TRUE(same(own, all[slice(dist::rank() * size, (dist::rank() + 1) * size)])) << size;
+      EXPECT_TRUE(same_bits(own, all[slice(dist::rank() * size, (dist::rank() + 1) * size)])) << size;
     }
 }
 
@@ -96,7 +96,7 @@ TEST_P(EveryDType, IsExchangedPartByPart) {
   for (const std::int64_t size : {std::int64_t(0), std::int64_t(1), std::int64_t(777), std::int64_t(1) << 17}) {
     std::vector<Tensor> parts;
     for (int r = 0; r < ranks; ++r) parts.push_back(brought(r, {ranks * size, 2}, GetParam())[slice(dist::rank() * size, (dist::rank() + 1) * size)]);
-    EXPECT_TRUE(same(dist::all_to_all(brought(dist::rank(), {ranks * size, 2}, GetParam())), concat(parts, 0))) << size;
+    EXPECT_TRUE(same_bits(dist::all_to_all(brought(dist::rank(), {ranks * size, 2}, GetParam())), concat(parts, 0))) << size;
   }
 }
 
@@ -124,10 +124,10 @@ TEST(AllReduce, ReducesSeveralTensorsAsOneMessage) {
   const Tensor a = brought(dist::rank(), {3, 5}, float32), b = brought(dist::rank(), {70001}, float32), c = brought(dist::rank(), {}, float32);
   const Tensors started = dist::all_reduce_start(std::array{a, b, c});
   const Tensors sums = dist::all_reduce_wait(started);
-  EXPECT_TRUE(same(sums[0], reduced(ReduceOp::sum, {3, 5}, float32)));
-  EXPECT_TRUE(same(sums[1], reduced(ReduceOp::sum, {70001}, float32)));
-  EXPECT_TRUE(same(sums[2], reduced(ReduceOp::sum, {}, float32)));
-  EXPECT_TRUE(same(a, brought(dist::rank(), {3, 5}, float32))) << "the input was overwritten";
+  EXPECT_TRUE(same_bits(sums[0], reduced(ReduceOp::sum, {3, 5}, float32)));
+  EXPECT_TRUE(same_bits(sums[1], reduced(ReduceOp::sum, {70001}, float32)));
+  EXPECT_TRUE(same_bits(sums[2], reduced(ReduceOp::sum, {}, float32)));
+  EXPECT_TRUE(same_bits(a, brought(dist::rank(), {3, 5}, float32))) << "the input was overwritten";
 }
 
 TEST(AllReduce, RunsInsideATracedFunctionAndOverlapsWithWhatDoesNotNeedIt) {
@@ -140,8 +140,8 @@ TEST(AllReduce, RunsInsideATracedFunctionAndOverlapsWithWhatDoesNotNeedIt) {
   const Tensor x = brought(dist::rank(), {1000}, float32);
   for (int call = 0; call < 3; ++call) {
     const Tensors results = f(x);
-    EXPECT_TRUE(same(results[0], reduced(ReduceOp::sum, {1000}, float32) * 2.0f + reduce_sum(square(x))));
-    EXPECT_TRUE(same(results[1], reduced(ReduceOp::sum, {1000}, float32) + float(dist::world_size())));
+    EXPECT_TRUE(same_bits(results[0], reduced(ReduceOp::sum, {1000}, float32) * 2.0f + reduce_sum(square(x))));
+    EXPECT_TRUE(same_bits(results[1], reduced(ReduceOp::sum, {1000}, float32) + float(dist::world_size())));
   }
 }
 
@@ -153,7 +153,7 @@ TEST(AllReduce, HasTheGradientOfItsReduction) {
   tape.watch(x);
   const Tensor sum = weight * reduce_sum(dist::all_reduce(x)), mean = weight * reduce_sum(dist::all_reduce(x, ReduceOp::mean));
   const Tensor largest = weight * reduce_sum(dist::all_reduce(x, ReduceOp::max));
-  EXPECT_TRUE(same(tape.gradient(sum, x).dense(), full({12, 2}, weights, float64)));
+  EXPECT_TRUE(same_bits(tape.gradient(sum, x).dense(), full({12, 2}, weights, float64)));
   EXPECT_NEAR(reduce_max(abs(tape.gradient(mean, x).dense() - weights / dist::world_size())).item<double>(), 0, 1e-12);
   const Tensor total = dist::all_reduce(tape.gradient(largest, x).dense());
   EXPECT_NEAR(reduce_max(abs(total - weights)).item<double>(), 0, 1e-12) << "it goes to the ranks that have the maximum";
@@ -169,12 +169,12 @@ TEST(Collectives, HaveTheGradientsOfTheirOpposites) {
   tape.watch(x);
   const Tensor from_last = weight * reduce_sum(dist::broadcast(x, ranks - 1));
   const Tensor gathered = weight * reduce_sum(dist::all_gather(x)), scattered = weight * reduce_sum(dist::reduce_scatter(x)), exchanged = weight * reduce_sum(dist::all_to_all(x));
-  EXPECT_TRUE(same(tape.gradient(from_last, x).dense(), full({12, 2}, own == ranks - 1 ? weights : 0.0, float64)));
-  EXPECT_TRUE(same(tape.gradient(gathered, x).dense(), full({12, 2}, weights, float64)));
+  EXPECT_TRUE(same_bits(tape.gradient(from_last, x).dense(), full({12, 2}, own == ranks - 1 ? weights : 0.0, float64)));
+  EXPECT_TRUE(same_bits(tape.gradient(gathered, x).dense(), full({12, 2}, weights, float64)));
   std::vector<Tensor> parts;
   for (int r = 0; r < ranks; ++r) parts.push_back(full({12 / ranks, 2}, double(r + 1), float64));
-  EXPECT_TRUE(same(tape.gradient(scattered, x).dense(), concat(parts, 0)));
-  EXPECT_TRUE(same(tape.gradient(exchanged, x).dense(), concat(parts, 0)));
+  EXPECT_TRUE(same_bits(tape.gradient(scattered, x).dense(), concat(parts, 0)));
+  EXPECT_TRUE(same_bits(tape.gradient(exchanged, x).dense(), concat(parts, 0)));
 }
 
 TEST(Collectives, RefuseWhatHasNoMeaning) {
@@ -186,7 +186,7 @@ TEST(Collectives, RefuseWhatHasNoMeaning) {
   if (dist::world_size() > 1) {
     EXPECT_THROW(dist::reduce_scatter(zeros({dist::world_size() + 1})), InvalidArgumentError);
   }
-  EXPECT_TRUE(same(dist::all_reduce(ones({3})), full({3}, double(dist::world_size()), float32))) << "a refusal leaves the ranks in step";
+  EXPECT_TRUE(same_bits(dist::all_reduce(ones({3})), full({3}, double(dist::world_size()), float32))) << "a refusal leaves the ranks in step";
 }
 
 TEST(Group, HoldsTheRanksOfOneColor) {

@@ -1,5 +1,7 @@
-// Trains a small model with a fixed number of shards and prints a hash of its weights and of the optimizer's state: promise MODEL SHARDS.
-// Run with any number of ranks that divides the shards, it must print the same.
+// Trains a small model with a fixed number of shards and prints a hash of its weights and of the optimizer's state: promise MODEL SHARDS [DIR [STEP]].
+// Run with any number of ranks that divides the shards, it must print the same. With DIR it saves checkpoints there and goes on from the last one;
+// with STEP the last rank is killed after that step.
+#include <csignal>
 #include <cstring>
 #include <iostream>
 
@@ -70,10 +72,19 @@ Job job_of(const std::string& name) {
 
 }  // namespace
 
-int main(int, char** argv) try {
+int main(int argc, char** argv) try {
   Job job = job_of(argv[1]);
   job.model.compile(job.options);
-  const nn::History history = job.model.fit(job.x, job.y, {.batch_size = job.batch_size, .epochs = 3, .verbose = 0, .shards = std::stoi(argv[2])});
+  nn::FitOptions fit{.batch_size = job.batch_size, .epochs = 3, .verbose = 0, .shards = std::stoi(argv[2])};
+  if (argc > 3) {
+    fit.callbacks = {io::ModelCheckpoint({.directory = argv[3], .every_steps = 4, .keep = 2})};
+    fit.resume = io::resume_from(argv[3]);
+  }
+  if (argc > 4)
+    fit.callbacks.push_back(nn::LambdaCallback({.on_train_batch_end = [&](std::int64_t, const nn::BatchLogs&) {
+      if (job.model.position().step == std::stoll(argv[4]) && dist::rank() == dist::world_size() - 1) std::raise(SIGKILL);
+    }}));
+  const nn::History history = job.model.fit(job.x, job.y, fit);
   std::vector<Variable> state = job.model.variables();
   const std::vector<Variable> more = job.model.optimizer().variables();
   state.insert(state.end(), more.begin(), more.end());

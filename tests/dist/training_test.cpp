@@ -11,6 +11,8 @@
 #include <lockstep/lockstep.h>
 #include <lockstep/nn/array_source.h>
 
+#include "support.h"
+
 using namespace lockstep;
 
 namespace {
@@ -28,8 +30,6 @@ bool equal_on_all_ranks(const std::vector<Tensor>& values) {
   for (const Tensor& value : values) same = same && reduce_all(equal(dist::broadcast(value), value)).item<bool>();
   return dist::all_reduce(constant(std::int64_t(same))).item<std::int64_t>() == dist::world_size();
 }
-
-bool same_bits(const Tensor& a, const Tensor& b) { return a.spec() == b.spec() && reduce_all(equal(a, b)).item<bool>(); }
 
 struct Data {
   Tensor x, y;

@@ -14,6 +14,6 @@ for arguments in (["--model", "rnn"], ["--epochs"], ["--epochs", "0"], ["--batch
     if result.returncode != 2 or arguments[0].split("=")[0] not in result.stderr or result.stdout:
         failures.append(f"{arguments}: ended with {result.returncode}, said {result.stderr!r} {result.stdout!r}")
 text = run("--help").stdout
-failures += [f"the help does not name {option}" for option in ("--model", "--epochs", "--batch-size", "--ranks", "--seed", "--output", "--help") if option not in text]
+failures += [f"the help does not name {option}" for option in ("--model", "--epochs", "--batch-size", "--ranks", "--demo-fault", "--seed", "--output", "--help") if option not in text]
 print("\n".join(failures))
 sys.exit(bool(failures))

@@ -1,0 +1,42 @@
+#pragma once
+// Inside checkpoints: what reading and writing have in common, and the writer that works beside the training.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <lockstep/dist/communicator.h>
+#include <lockstep/io/checkpoint.h>
+
+namespace lockstep::io {
+
+/// XXH3 of a file's bytes, 128 bits in hexadecimal digits. Throws NotFoundError, DataLossError.
+std::string checksum_of_file(const std::string& path);
+
+/// What one rank writes of a tensor: elements [begin, end).
+struct OwnedPart {
+  std::size_t entry;
+  std::int64_t begin, end;
+};
+/// Who writes what, by rank: sharded tensors their owners, replicated ones (and summed ones, which rank 0 holds) spread by bytes, those that are a great part
+/// of all in as many pieces as there are ranks. A function of its arguments alone.
+std::vector<std::vector<OwnedPart>> ownership(const std::vector<nn::StateEntry>& entries, int world_size);
+
+/// The values of a moment, and all that a generation says besides.
+struct Snapshot {
+  std::vector<nn::StateEntry> entries;
+  std::vector<Tensor> values;  // this rank's, shared with the variables until these change
+  nn::FitPosition position;
+  std::vector<std::pair<std::string, std::string>> configs;
+};
+/// Brings the metrics' states together on rank 0 and takes hold of all values; copies nothing. All ranks call it.
+Snapshot take_snapshot(nn::Model& model);
+
+/// Called before each step of the protocol, with its name: for tests that kill the process there.
+using StepHook = std::function<void(const std::string& step)>;
+
+/// Writes a generation with the ranks of `communicator` and returns its path. Throws ResourceExhaustedError, on all ranks, with the reason of the first that failed.
+std::string write_generation(const Snapshot& snapshot, const std::string& directory, dist::Communicator& communicator, const StepHook& hook = {});
+
+}  // namespace lockstep::io

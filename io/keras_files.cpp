@@ -54,7 +54,8 @@ Source open(const std::string& path) {
   }
   if (start != "\x89HDF\r\n\x1a\n") throw DataLossError("'" + path + "' is none of Keras's files: neither a zip archive nor HDF5");
   auto file = std::make_unique<hdf5::File>(hdf5::File::open(path));
-  const Format format = file->has_attribute("/", "model_config") ? Format::legacy_model : file->has_attribute("/", "layer_names") || file->has_attribute("/", "layer_names0") ? Format::legacy_weights : Format::weights;
+  const auto has = [&](const char* attribute) { return file->has_attribute("/", attribute); };
+  const Format format = has("model_config") ? Format::legacy_model : has("layer_names") || has("layer_names0") ? Format::legacy_weights : Format::weights;
   return {format, nullptr, std::move(file)};
 }
 
@@ -254,6 +255,7 @@ void save_keras(const nn::Model& model, const std::string& path) {
 
 void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
   if (!to.ends_with(".keras") && !to.ends_with(".h5")) throw InvalidArgumentError("a model is written as .keras, .h5 or .weights.h5, '" + to + "' has another ending", "convert");
+  if (std::filesystem::is_directory(from)) throw InvalidArgumentError("'" + from + "' is a directory: of a model, only Keras's files are converted", "convert");
   const std::shared_ptr<nn::Model> model = load_keras(from, options);
   to.ends_with(".weights.h5") ? save_keras_weights(*model, to) : save_keras(*model, to);
 }

@@ -424,6 +424,7 @@ std::vector<std::string> File::attribute_list(const std::string& path, const std
   if (!has_attribute(path, name)) throw NotFoundError("'" + path + "' of '" + path_ + "' has no attribute '" + name + "'", "hdf5");
   const Handle attribute(H5Aopen_by_name(id_, path.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const Handle type(H5Aget_type(attribute), H5Tclose), space(H5Aget_space(attribute), H5Sclose);
+  if (H5Sget_simple_extent_npoints(space) == 0) return {};  // h5py does not know of what an empty list is, and says float64
   return texts_of(type, space, "attribute '" + name + "' of '" + path + "' in '" + path_ + "'", bytes_, [&](hid_t memory, void* into) { return H5Aread(attribute, memory, into); });
 }
 

@@ -17,6 +17,7 @@
 #include <lockstep/io/fashion_mnist.h>
 #include <lockstep/io/idx.h>
 #include <lockstep/io/image.h>
+#include <lockstep/io/keras_files.h>
 #include <lockstep/io/model_checkpoint.h>
 #include <lockstep/io/npz.h>
 #include <lockstep/nn/activations.h>

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <bench/bench.h>
+#include <lockstep/io/keras_files.h>
 #include <lockstep/tensor/base/error.h>
 
 #include "commands.h"
@@ -82,6 +83,14 @@ void add_inspect(CLI::App& app, int& exit_code) {
   inspect->callback([&exit_code] { exit_code = lockstep::launch::inspect(options); });
 }
 
+void add_convert(CLI::App& app) {
+  auto* convert = app.add_subcommand("convert", "Turn one of Keras's files into another: lockstep convert model.keras model.h5");
+  static std::string from, to;
+  convert->add_option("from", from, "a model: .keras, or legacy .h5")->required();
+  convert->add_option("to", to, "what to write, by the ending: .keras, .h5, or .weights.h5 for the weights alone")->required();
+  convert->callback([] { lockstep::io::convert(from, to); });
+}
+
 /// What stands behind the first `--`, taken off the arguments: a program and its own, verbatim.
 std::vector<std::string> take_program(int& argc, char** argv) {
   char** const end = argv + argc;
@@ -107,6 +116,7 @@ int main(int argc, char** argv) {
     add_ops(app);
     add_bench(app);
     add_inspect(app, exit_code);
+    add_convert(app);
     launch::add_run(app, program, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

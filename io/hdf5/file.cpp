@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -15,6 +14,9 @@
 
 namespace lockstep::io::hdf5 {
 namespace {
+
+/// What an object's header has room for.
+constexpr std::size_t kMostAttributeBytes = 64512;
 
 /// An HDF5 object that is closed by its own function.
 class Handle {
@@ -155,6 +157,8 @@ bool has_path(hid_t file, const std::string& path) {
   for (const std::string& part : parts_of(path)) {
     so_far += "/" + part;
     if (H5Lexists(file, so_far.c_str(), H5P_DEFAULT) <= 0) return false;
+    H5L_info_t link;
+    if (H5Lget_info(file, so_far.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD) throw DataLossError("'" + so_far + "' is a link to elsewhere, which is not followed", "hdf5");
   }
   return true;
 }
@@ -212,16 +216,27 @@ File File::create(const std::string& path) {
 
 File File::open(const std::string& path) {
   be_silent();
-  require_file(path);
+  const std::int64_t bytes = require_file(path);
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id < 0) throw DataLossError("'" + path + "' is no HDF5 file, or damaged: " + reason(), "hdf5");
-  return File(id, path);
+  return File(id, path, bytes);
 }
 
-File::File(File&& other) noexcept : id_(std::exchange(other.id_, -1)), path_(std::move(other.path_)) {}
+File File::open_image(const std::string& bytes, const std::string& name) {
+  be_silent();
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fapl_core(access, 1 << 16, false);
+  std::string copy = bytes;  // HDF5 wants to be allowed to write to it, and copies it itself
+  const hid_t id = H5Pset_file_image(access, copy.data(), copy.size()) < 0 ? -1 : H5Fopen(name.c_str(), H5F_ACC_RDONLY, access);
+  if (id < 0) throw DataLossError("'" + name + "' is no HDF5 file, or damaged: " + reason(), "hdf5");
+  return File(id, name, std::int64_t(bytes.size()));
+}
+
+File::File(File&& other) noexcept : id_(std::exchange(other.id_, -1)), path_(std::move(other.path_)), bytes_(other.bytes_) {}
 File& File::operator=(File&& other) noexcept {
   std::swap(id_, other.id_);
   std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
   return *this;
 }
 File::~File() {
@@ -280,10 +295,12 @@ struct Dataset {
   TensorSpec spec;
 };
 
-Dataset open_dataset(hid_t file, const std::string& file_path, const std::string& path) {
+Dataset open_dataset(hid_t file, const std::string& file_path, std::int64_t file_bytes, const std::string& path) {
   const std::string where = "dataset '" + path + "' of '" + file_path + "'";
   Handle dataset(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose);
   if (dataset < 0) throw DataLossError(where + " cannot be opened: " + reason(), "hdf5");
+  const Handle layout(H5Dget_create_plist(dataset), H5Pclose);
+  if (H5Pget_layout(layout) == H5D_VIRTUAL || H5Pget_external_count(layout) > 0) throw DataLossError(where + " keeps its data in other files, which are not opened", "hdf5");
   Handle type(H5Dget_type(dataset), H5Tclose), space(H5Dget_space(dataset), H5Sclose);
   const int ndim = H5Sget_simple_extent_ndims(space);
   if (ndim < 0 || ndim > Shape::kMaxDims) throw DataLossError(where + " has " + std::to_string(ndim) + " axes", "hdf5");
@@ -298,7 +315,7 @@ Dataset open_dataset(hid_t file, const std::string& file_path, const std::string
     spec.shape.push_back(std::int64_t(size));
   }
   // Data that are not compressed take the place that they take; compressed ones at most so much less.
-  if (std::int64_t(bytes) / kMostInflation > std::int64_t(std::filesystem::file_size(file_path)) || (H5Dget_storage_size(dataset) == 0 && bytes > 0 && spec.dtype != string))
+  if (std::int64_t(bytes) / kMostInflation > file_bytes || (H5Dget_storage_size(dataset) == 0 && bytes > 0 && spec.dtype != string))
     throw DataLossError(where + " claims " + std::to_string(bytes) + " bytes, more than the file holds", "hdf5");
   return {std::move(dataset), std::move(type), std::move(space), spec};
 }
@@ -312,14 +329,14 @@ void require_range(std::int64_t begin, std::int64_t end, std::int64_t elements, 
 TensorSpec File::spec(const std::string& path) const {
   be_silent();
   if (!contains(path)) throw NotFoundError("'" + path_ + "' has no dataset '" + path + "'", "hdf5");
-  TensorSpec spec = open_dataset(hid_t(id_), path_, path).spec;
+  TensorSpec spec = open_dataset(hid_t(id_), path_, bytes_, path).spec;
   if (spec.dtype == uint16 && has_attribute(path, "dtype") && attribute(path, "dtype") == "bfloat16") spec.dtype = bfloat16;
   return spec;
 }
 
 Tensor File::read(const std::string& path) const {
   const TensorSpec known = spec(path);
-  const Dataset found = open_dataset(hid_t(id_), path_, path);
+  const Dataset found = open_dataset(hid_t(id_), path_, bytes_, path);
   if (known.dtype == string) throw TypeError("dataset '" + path + "' of '" + path_ + "' holds texts", "hdf5");
   Tensor tensor = Tensor::empty(known.shape, known.dtype);
   if (tensor.numel() > 0 && H5Dread(found.dataset, type_of(known.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_raw()) < 0)
@@ -330,7 +347,7 @@ Tensor File::read(const std::string& path) const {
 
 Tensor File::read(const std::string& path, std::int64_t begin, std::int64_t end) const {
   const TensorSpec known = spec(path);
-  const Dataset found = open_dataset(hid_t(id_), path_, path);
+  const Dataset found = open_dataset(hid_t(id_), path_, bytes_, path);
   if (known.shape.ndim() != 1) {
     require_range(begin, end, known.shape.numel(), "dataset '" + path + "' of '" + path_ + "'");
     return Tensor::view(read(path), {end - begin}, begin);
@@ -368,7 +385,7 @@ std::string File::read_text(const std::string& path) const {
   const Handle dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
   if (dataset < 0) throw DataLossError("'" + path + "' of '" + path_ + "' is no text", "hdf5");
   const Handle type(H5Dget_type(dataset), H5Tclose), space(H5Dget_space(dataset), H5Sclose);
-  const std::vector<std::string> texts = texts_of(type, space, "'" + path + "' of '" + path_ + "'", std::int64_t(std::filesystem::file_size(path_)),
+  const std::vector<std::string> texts = texts_of(type, space, "'" + path + "' of '" + path_ + "'", bytes_,
                                                   [&](hid_t memory, void* into) { return H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, into); });
   if (texts.size() != 1) throw DataLossError("'" + path + "' of '" + path_ + "' is a list of " + std::to_string(texts.size()) + " texts", "hdf5");
   return texts[0];
@@ -395,6 +412,15 @@ std::vector<File::Entry> File::entries(const std::string& group) const {
 
 void File::set_attribute(const std::string& path, const std::string& name, const std::string& text) {
   be_silent();
+  if (text.size() > kMostAttributeBytes) {
+    const Handle type(H5Tcopy(H5T_C_S1), H5Tclose), space(H5Screate(H5S_SCALAR), H5Sclose);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    const Handle attribute(H5Acreate_by_name(id_, path.c_str(), name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    const char* pointer = text.c_str();
+    if (attribute < 0 || H5Awrite(attribute, type, &pointer) < 0) throw ResourceExhaustedError("cannot write attribute '" + name + "' of '" + path + "' in '" + path_ + "': " + reason(), "hdf5");
+    return;
+  }
   const Handle type = fixed_text(text.size()), space(H5Screate(H5S_SCALAR), H5Sclose);
   const Handle attribute(H5Acreate_by_name(id_, path.c_str(), name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const std::string padded = text.empty() ? std::string(1, '\0') : text;
@@ -424,7 +450,8 @@ std::vector<std::string> File::attribute_list(const std::string& path, const std
   if (!has_attribute(path, name)) throw NotFoundError("'" + path + "' of '" + path_ + "' has no attribute '" + name + "'", "hdf5");
   const Handle attribute(H5Aopen_by_name(id_, path.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const Handle type(H5Aget_type(attribute), H5Tclose), space(H5Aget_space(attribute), H5Sclose);
-  return texts_of(type, space, "attribute '" + name + "' of '" + path + "' in '" + path_ + "'", std::int64_t(std::filesystem::file_size(path_)), [&](hid_t memory, void* into) { return H5Aread(attribute, memory, into); });
+  if (H5Sget_simple_extent_npoints(space) == 0) return {};  // h5py does not know of what an empty list is, and says float64
+  return texts_of(type, space, "attribute '" + name + "' of '" + path + "' in '" + path_ + "'", bytes_, [&](hid_t memory, void* into) { return H5Aread(attribute, memory, into); });
 }
 
 std::string File::attribute(const std::string& path, const std::string& name) const {

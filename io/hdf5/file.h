@@ -15,6 +15,8 @@ class File {
   static File create(const std::string& path);
   /// Throws NotFoundError if there is none, DataLossError if it is no HDF5 file or truncated.
   static File open(const std::string& path);
+  /// A file whose bytes are in memory (HDF5 keeps a copy); `name` is what errors call it.
+  static File open_image(const std::string& bytes, const std::string& name);
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
@@ -27,6 +29,7 @@ class File {
   /// Elements [begin, end) in row-major order, as a vector.
   Tensor read(const std::string& path, std::int64_t begin, std::int64_t end) const;
   TensorSpec spec(const std::string& path) const;
+  /// Throws DataLossError for a path that leads over a link to another file or to another path: a file is what it holds itself.
   bool contains(const std::string& path) const;
 
   /// A text (UTF-8, of fixed length) as a scalar dataset.
@@ -41,7 +44,7 @@ class File {
   std::vector<Entry> entries(const std::string& group = "/") const;
   void make_group(const std::string& path);
 
-  /// Attributes of a group or a dataset: texts, and lists of them.
+  /// Attributes of a group or a dataset: texts (one that is too long for an object's header is kept in the heap, as h5py keeps all), and lists of them.
   void set_attribute(const std::string& path, const std::string& name, const std::string& text);
   void set_attribute(const std::string& path, const std::string& name, const std::vector<std::string>& texts);
   bool has_attribute(const std::string& path, const std::string& name) const;
@@ -53,9 +56,10 @@ class File {
   const std::string& path() const { return path_; }
 
  private:
-  File(std::int64_t id, std::string path) : id_(id), path_(std::move(path)) {}
+  File(std::int64_t id, std::string path, std::int64_t bytes = 0) : id_(id), path_(std::move(path)), bytes_(bytes) {}
   std::int64_t id_ = -1;
   std::string path_;
+  std::int64_t bytes_ = 0;  // of a file to read: what it can hold at most
 };
 
 }  // namespace lockstep::io::hdf5

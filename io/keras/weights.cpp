@@ -1,0 +1,371 @@
+#include <lockstep/io/keras/weights.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/nn/functional.h>
+#include <lockstep/nn/layers/attention.h>
+#include <lockstep/nn/layers/recurrent.h>
+#include <lockstep/nn/sequential.h>
+#include <lockstep/optim/wrappers.h>
+#include <lockstep/tensor/base/snake_case.h>
+#include <lockstep/tensor/base/warning.h>
+#include <lockstep/tensor/ops.h>
+
+namespace lockstep::io::keras {
+namespace {
+
+using LayerPtr = std::shared_ptr<nn::Layer>;
+
+/// A layer's weights without those of its sublayers.
+std::vector<Variable> own_variables(const nn::Layer& layer) {
+  const std::vector<nn::Weight> all = layer.weights();
+  std::vector<nn::Weight> inner;
+  for (const auto& child : layer.sublayers())
+    for (const nn::Weight& weight : child.layer->weights()) inner.push_back(weight);
+  std::vector<Variable> own;
+  for (const nn::Weight& weight : all)
+    if (std::find(inner.begin(), inner.end(), weight) == inner.end()) own.push_back(weight.variable());
+  return own;
+}
+
+/// Names of the layers in a list: the class's, numbered from the second of a class on.
+class ClassNames {
+ public:
+  std::string next(const nn::Layer& layer) {
+    const std::string stem = snake_case(layer.class_name());
+    const int number = count_[stem]++;
+    return number == 0 ? stem : stem + "_" + std::to_string(number);
+  }
+
+ private:
+  std::map<std::string, int> count_;
+};
+
+/// Walks a model as Keras's saving does: over its list of layers, or over the attributes of an object by name, each layer once.
+class Walk {
+ public:
+  std::vector<Group> groups;
+
+  void visit(const LayerPtr& layer, const std::string& path) {
+    if (visited_.insert(layer.get()).second) enter(*layer, path);
+  }
+  void enter(const nn::Layer& layer, const std::string& path) {
+    groups.push_back({path, layer.name(), own_variables(layer)});
+    const std::string prefix = path.empty() ? "" : path + "/";
+    if (const auto* sequential = dynamic_cast<const nn::Sequential*>(&layer)) return list(stack(*sequential), prefix + "layers");
+    if (const auto* functional = dynamic_cast<const nn::Functional*>(&layer)) return list(functional->layers(), prefix + "layers");
+    if (dynamic_cast<const nn::StackedRNNCells*>(&layer)) return list(children(layer), prefix + "cells");
+    // A subclassed model has an attribute `layers` too: what comes behind it by name is found there first.
+    const auto* model = dynamic_cast<const nn::Model*>(&layer);
+    std::map<std::string, LayerPtr> attributes;
+    for (std::size_t i = 0; i < layer.sublayers().size(); ++i) attributes.emplace(attribute(layer, i), layer.sublayers()[i].layer);
+    bool listed = model == nullptr;
+    const auto list_once = [&] {
+      if (!listed) list(model->layers(), prefix + "layers");
+      listed = true;
+    };
+    for (const auto& [name, child] : attributes) {
+      if (name > "layers") list_once();
+      visit(child, prefix + name);
+    }
+    list_once();
+  }
+
+ private:
+  static std::vector<LayerPtr> children(const nn::Layer& layer) {
+    std::vector<LayerPtr> result;
+    for (const auto& child : layer.sublayers()) result.push_back(child.layer);
+    return result;
+  }
+  /// With those that stand twice: they count twice.
+  static std::vector<LayerPtr> stack(const nn::Sequential& model) {
+    const std::vector<LayerPtr> known = model.layers();
+    std::vector<LayerPtr> result;
+    const Json config = model.config();
+    for (const Json& entry : config["layers"])
+      for (const LayerPtr& layer : known)
+        if (layer->name() == entry["config"].value("name", "")) result.push_back(layer);
+    return result.size() < known.size() ? known : result;
+  }
+  /// What Keras's class calls a sublayer.
+  static std::string attribute(const nn::Layer& layer, std::size_t i) {
+    const std::string& name = layer.sublayers()[i].name;
+    if (dynamic_cast<const nn::Bidirectional*>(&layer)) return i == 0 ? "forward_layer" : "backward_layer";
+    if (dynamic_cast<const nn::TimeDistributed*>(&layer)) return "layer";
+    if (dynamic_cast<const nn::RNN*>(&layer)) return "cell";
+    if (dynamic_cast<const nn::HeadedAttention*>(&layer)) {
+      const std::string kind = name == "attention_output" ? "output_dense" : name + "_dense";
+      return dynamic_cast<const nn::MultiHeadAttention*>(&layer) && kind != "gate_dense" ? kind : "_" + kind;
+    }
+    return name;
+  }
+  void list(const std::vector<LayerPtr>& layers, const std::string& path) {
+    ClassNames names;
+    for (const LayerPtr& layer : layers) {
+      const std::string name = names.next(*layer);
+      visit(layer, path + "/" + name);
+    }
+  }
+
+  std::unordered_set<const nn::Layer*> visited_;
+};
+
+std::string joined(const std::string& path, const std::string& name) { return path.empty() ? name : path + "/" + name; }
+
+/// The optimizer's state, if it has any yet; that of an optimizer within an optimizer stands by itself.
+std::vector<Group> optimizer_groups(const nn::Model& model) {
+  if (!model.compiled()) return {};
+  optim::Optimizer& optimizer = model.optimizer();
+  if (!optimizer.built()) return {};
+  std::vector<Group> groups = {{"optimizer", optimizer.name(), optimizer.variables()}};
+  if (const auto* scaled = dynamic_cast<const optim::LossScaleOptimizer*>(&optimizer)) {
+    const std::vector<Variable> inner = scaled->inner_optimizer()->variables();
+    std::erase_if(groups[0].variables, [&](const Variable& each) { return std::find(inner.begin(), inner.end(), each) != inner.end(); });
+    groups.push_back({"optimizer/inner_optimizer", scaled->inner_optimizer()->name(), inner});
+  }
+  return groups;
+}
+
+/// A part of the state that each rank keeps for itself alone is not all of it.
+bool is_whole(const std::vector<Group>& groups) {
+  for (const Group& group : groups)
+    for (const Variable& variable : group.variables)
+      if (variable.kind() == StateKind::sharded) return false;
+  return true;
+}
+
+/// Keras keeps the learning rate as float32, and so every float that is no weight.
+Tensor as_keras_has_it(const Variable& variable) {
+  const Tensor value = variable.value();
+  return variable.shape().ndim() == 0 && value.dtype() == float64 ? cast(value, float32) : value;
+}
+
+void write_groups(hdf5::File& file, const std::vector<Group>& groups) {
+  for (const Group& group : groups) {
+    const std::string vars = joined(group.path, "vars");
+    file.make_group(vars);
+    file.set_attribute(vars, "name", group.name);
+    for (std::size_t i = 0; i < group.variables.size(); ++i)
+      file.write(vars + "/" + std::to_string(i), group.path.starts_with("optimizer") ? as_keras_has_it(group.variables[i]) : group.variables[i].value());
+  }
+}
+
+std::size_t datasets_in(const hdf5::File& file, const std::string& group) {
+  if (!file.contains(group)) return 0;
+  const auto entries = file.entries(group);
+  return std::size_t(std::count_if(entries.begin(), entries.end(), [](const auto& entry) { return !entry.group; }));
+}
+
+void add_groups(Assignments& into, const hdf5::File& file, const std::vector<Group>& groups) {
+  for (const Group& group : groups) {
+    const std::string vars = joined(group.path, "vars");
+    const std::size_t found = datasets_in(file, vars);
+    for (std::size_t i = 0; i < std::max(found, group.variables.size()); ++i) {
+      const std::string path = vars + "/" + std::to_string(i);
+      if (i < group.variables.size()) into.add(group.variables[i], path, group.variables[i].path());
+      else into.differ("'" + path + "' is in the file, but '" + group.name + "' has " + std::to_string(group.variables.size()) + " weights");
+    }
+  }
+}
+
+/// Groups of the file that no layer of the model asks for.
+void add_unasked(Assignments& into, const hdf5::File& file, const std::string& path, const std::set<std::string>& asked, int depth = 0) {
+  constexpr int kMostDepth = 64;
+  if (depth > kMostDepth) throw DataLossError("its groups are nested more than " + std::to_string(kMostDepth) + " deep");
+  for (const auto& entry : file.entries(path.empty() ? "/" : path)) {
+    const std::string inner = joined(path, entry.name);
+    if (inner == "optimizer" || !entry.group) continue;
+    if (entry.name == "vars" && !asked.contains(inner) && datasets_in(file, inner) > 0) into.differ("'" + inner + "' is in the file, but the model has no such layer");
+    if (entry.name != "vars") add_unasked(into, file, inner, asked, depth + 1);
+  }
+}
+
+}  // namespace
+
+std::vector<Group> weight_groups(const nn::Model& model) {
+  Walk walk;
+  walk.enter(model, "");
+  return walk.groups;
+}
+
+// ---- Assignments
+
+void Assignments::add(const Variable& variable, const std::string& path, const std::string& known_as) {
+  if (!file_.contains(path)) return differ("'" + path + "' (" + known_as + ") is missing");
+  const TensorSpec spec = file_.spec(path);
+  if (spec.shape != variable.shape()) return differ("'" + path + "' has shape " + to_string(spec.shape) + ", " + known_as + " has " + to_string(variable.shape()));
+  if (spec.dtype == string || spec.dtype == complex64 || spec.dtype == complex128) return differ("'" + path + "' has elements of " + std::string(name(spec.dtype)) + ", " + known_as + " of " + std::string(name(variable.dtype())));
+  values_.push_back({variable, path});
+}
+
+void Assignments::apply() {
+  if (!differences_.empty()) {
+    constexpr std::size_t kShown = 10;
+    std::string text = "the weights are another model's:";
+    for (std::size_t i = 0; i < std::min(kShown, differences_.size()); ++i) text += "\n  " + differences_[i];
+    if (differences_.size() > kShown) text += "\n  and " + std::to_string(differences_.size() - kShown) + " more";
+    throw InvalidArgumentError(text);
+  }
+  std::vector<Tensor> read;
+  for (const Value& value : values_) {
+    const Tensor tensor = file_.read(value.path);
+    read.push_back(tensor.dtype() == value.variable.dtype() ? tensor : cast(tensor, value.variable.dtype()));
+  }
+  for (std::size_t i = 0; i < read.size(); ++i) values_[i].variable.assign(read[i]);
+}
+
+std::int64_t count_weights(const hdf5::File& file) {
+  constexpr int kMostDepth = 64;
+  const std::function<std::int64_t(const std::string&, int)> count = [&](const std::string& group, int depth) {
+    if (depth > kMostDepth) throw DataLossError("its groups are nested more than " + std::to_string(kMostDepth) + " deep");
+    std::int64_t total = 0;
+    for (const auto& entry : file.entries(group)) {
+      const std::string path = (group == "/" ? "" : group) + "/" + entry.name;
+      total += entry.group ? count(path, depth + 1) : file.spec(path).shape.numel();
+    }
+    return total;
+  };
+  return count("/", 0);
+}
+
+// ---- .weights.h5
+
+void write_weights(hdf5::File& file, const nn::Model& model) {
+  write_groups(file, weight_groups(model));
+  const std::vector<Group> optimizer = optimizer_groups(model);
+  if (is_whole(optimizer)) return write_groups(file, optimizer);
+  warn("save_keras", "the optimizer's state is spread over the ranks and is not written: Keras's files have one place for it");
+}
+
+void read_weights(const hdf5::File& file, const nn::Model& model) {
+  const std::vector<Group> groups = weight_groups(model);
+  Assignments weights(file);
+  add_groups(weights, file, groups);
+  std::set<std::string> asked;
+  for (const Group& group : groups) asked.insert(joined(group.path, "vars"));
+  add_unasked(weights, file, "", asked);
+  weights.apply();
+  if (!model.compiled() || !file.contains("optimizer")) return;
+  model.optimizer().build(model.trainable_variables());
+  const std::vector<Group> optimizer = optimizer_groups(model);
+  Assignments state(file);
+  add_groups(state, file, optimizer);
+  if (!is_whole(optimizer) || !state.differences().empty())
+    return warn("load_keras", "the optimizer's state is not the one of '" + model.optimizer().name() + "' and begins anew" + (state.differences().empty() ? "" : ": " + state.differences()[0]));
+  state.apply();
+}
+
+// ---- legacy .h5
+
+namespace {
+
+constexpr std::size_t kMostAttributeBytes = 64512;  // Keras's limit too
+
+/// A list that is too long for one attribute becomes several: NAME0, NAME1, ...
+void write_names(hdf5::File& file, const std::string& group, const std::string& name, const std::vector<std::string>& texts) {
+  std::size_t longest = 1;
+  for (const std::string& text : texts) longest = std::max(longest, text.size());
+  const std::size_t most = std::max<std::size_t>(1, kMostAttributeBytes / longest);
+  if (texts.size() <= most) return file.set_attribute(group, name, texts);
+  for (std::size_t begin = 0, part = 0; begin < texts.size(); begin += most, ++part)
+    file.set_attribute(group, name + std::to_string(part), std::vector<std::string>(texts.begin() + std::ptrdiff_t(begin), texts.begin() + std::ptrdiff_t(std::min(begin + most, texts.size()))));
+}
+std::vector<std::string> read_names(const hdf5::File& file, const std::string& group, const std::string& name) {
+  if (file.has_attribute(group, name)) return file.attribute_list(group, name);
+  std::vector<std::string> texts;
+  for (int part = 0; file.has_attribute(group, name + std::to_string(part)); ++part)
+    for (std::string& text : file.attribute_list(group, name + std::to_string(part))) texts.push_back(std::move(text));
+  return texts;
+}
+
+/// In the order of the legacy format: first all that are trained, of the sublayers too.
+std::vector<Variable> legacy_variables(const nn::Layer& layer) {
+  std::vector<Variable> result;
+  for (const auto& weights : {layer.trainable_weights(), layer.non_trainable_weights()})
+    for (const nn::Weight& weight : weights) result.push_back(weight.variable());
+  return result;
+}
+
+}  // namespace
+
+void write_legacy_weights(hdf5::File& file, const nn::Model& model) {
+  const std::string group = "model_weights";
+  file.make_group(group);
+  std::vector<std::string> names;
+  for (const LayerPtr& layer : model.layers()) {
+    const std::string inner = group + "/" + layer->name();
+    file.make_group(inner);
+    std::vector<std::string> paths;
+    for (const Variable& variable : legacy_variables(*layer)) {
+      paths.push_back(variable.path());
+      file.write(inner + "/" + variable.path(), variable.value());
+    }
+    write_names(file, inner, "weight_names", paths);
+    names.push_back(layer->name());
+  }
+  write_names(file, group, "layer_names", names);
+  file.set_attribute(group, "backend", std::string("tensorflow"));
+  file.set_attribute(group, "keras_version", std::string("3.15.1"));
+  file.make_group(group + "/top_level_model_weights");
+  write_names(file, group + "/top_level_model_weights", "weight_names", {});
+
+  const std::vector<Group> optimizer = optimizer_groups(model);
+  if (optimizer.empty() || !is_whole(optimizer)) return;
+  std::vector<std::string> paths;
+  file.make_group("optimizer_weights");
+  for (const Group& part : optimizer)
+    for (const Variable& variable : part.variables) {
+      paths.push_back(variable.path());
+      file.write("optimizer_weights/" + paths.back(), as_keras_has_it(variable));
+    }
+  write_names(file, "optimizer_weights", "weight_names", paths);
+}
+
+void read_legacy_weights(const hdf5::File& file, const nn::Model& model, const std::string& group) {
+  std::vector<LayerPtr> layers = model.layers();
+  std::erase_if(layers, [](const LayerPtr& layer) { return layer->weights().empty(); });
+  struct Saved {
+    std::string group;
+    std::vector<std::string> weights;
+  };
+  std::vector<Saved> saved;
+  const std::string prefix = group == "/" ? "" : group + "/";
+  for (const std::string& name : read_names(file, group, "layer_names"))
+    if (std::vector<std::string> weights = read_names(file, prefix + name, "weight_names"); !weights.empty()) saved.push_back({prefix + name, std::move(weights)});
+  Assignments values(file);
+  for (std::size_t i = 0; i < std::max(layers.size(), saved.size()); ++i) {
+    if (i >= saved.size()) values.differ("layer '" + layers[i]->name() + "' is missing");
+    else if (i >= layers.size()) values.differ("'" + saved[i].group + "' is in the file, but the model has " + std::to_string(layers.size()) + " layers with weights");
+    else {
+      const std::vector<Variable> variables = legacy_variables(*layers[i]);
+      if (variables.size() != saved[i].weights.size())
+        values.differ("'" + saved[i].group + "' has " + std::to_string(saved[i].weights.size()) + " weights, layer '" + layers[i]->name() + "' has " + std::to_string(variables.size()));
+      else
+        for (std::size_t k = 0; k < variables.size(); ++k) values.add(variables[k], saved[i].group + "/" + saved[i].weights[k], variables[k].path());
+    }
+  }
+  values.apply();
+}
+
+void read_legacy_optimizer(const hdf5::File& file, const nn::Model& model) {
+  if (!file.contains("optimizer_weights")) return;
+  model.optimizer().build(model.trainable_variables());
+  std::vector<Variable> variables;
+  for (const Group& group : optimizer_groups(model)) variables.insert(variables.end(), group.variables.begin(), group.variables.end());
+  const std::vector<std::string> names = read_names(file, "optimizer_weights", "weight_names");
+  Assignments state(file);
+  if (names.size() != variables.size()) state.differ("the file has " + std::to_string(names.size()) + " variables of it, '" + model.optimizer().name() + "' has " + std::to_string(variables.size()));
+  for (std::size_t i = 0; i < std::min(names.size(), variables.size()); ++i) state.add(variables[i], "optimizer_weights/" + names[i], variables[i].path());
+  // Before Keras 3 the slots stood in another order.
+  const bool keras3 = file.has_attribute("model_weights", "keras_version") && file.attribute("model_weights", "keras_version").starts_with("3");
+  if (!keras3) state.differ("the file was written before Keras 3, which has the variables in another order");
+  if (!state.differences().empty()) return warn("load_keras", "the optimizer's state in '" + file.path() + "' cannot be restored and begins anew, as in Keras: " + state.differences()[0]);
+  state.apply();
+}
+
+}  // namespace lockstep::io::keras

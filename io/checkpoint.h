@@ -75,6 +75,16 @@ struct LoadOptions {
 /// with a warning). Throws NotFoundError if there is none, InvalidArgumentError that lists the paths that differ if it is of another model.
 void load_checkpoint(nn::Model& model, const std::string& path, const LoadOptions& options = {});
 
+struct LoadModelOptions {
+  /// Classes and functions of one's own that the checkpoint names and that are not registered.
+  CustomObjects custom_objects = {};
+  /// Compile it as it was, with the optimizer's state.
+  bool compile = true;
+};
+/// The model that a checkpoint (a generation, or the last complete one in a directory) describes, with its weights, ready to go on. Throws as load_checkpoint does, and
+/// NotFoundError for a model without a configuration (a class of one's own that lists no fields), or for a class that is neither registered nor passed.
+std::shared_ptr<nn::Model> load_model(const std::string& path, const LoadModelOptions& options = {});
+
 /// For FitOptions::resume: the last complete generation in the directory, if there is one.
 std::shared_ptr<nn::ResumePoint> resume_from(const std::string& directory);
 

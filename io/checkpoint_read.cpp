@@ -13,6 +13,7 @@
 #include <lockstep/io/checkpoint_files.h>
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
+#include <lockstep/io/keras/config.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
@@ -242,6 +243,28 @@ void load_checkpoint(nn::Model& model, const std::string& path, const LoadOption
   else verify_checkpoint(path);
   if (generation.empty()) throw NotFoundError("there is no complete checkpoint in '" + path + "'", "checkpoint");
   load_generation(model, generation, read_manifest(generation), options);
+}
+
+std::shared_ptr<nn::Model> load_model(const std::string& path, const LoadModelOptions& options) {
+  std::string generation = path;
+  if (!std::filesystem::exists(path + "/manifest.json")) generation = last_whole_generation(path);
+  else verify_checkpoint(path);
+  if (generation.empty()) throw NotFoundError("there is no complete checkpoint in '" + path + "'", "checkpoint");
+  const CheckpointManifest manifest = read_manifest(generation);
+  const auto has = [&](const char* name) { return std::find(manifest.configs.begin(), manifest.configs.end(), name) != manifest.configs.end(); };
+  if (!has("model")) throw NotFoundError("the checkpoint '" + generation + "' holds no configuration of its model", "checkpoint", "make the model in the program, and call load_checkpoint");
+  const hdf5::File file = hdf5::File::open(generation + "/" + manifest.files.at(0).name);
+  const CustomObjectScope scope(options.custom_objects);
+  const std::shared_ptr<nn::Model> model = keras::build_model(keras::parse_config(file.read_text("/config/model")), "'" + generation + "', config/model");
+  if (options.compile && has("compile")) {
+    model->compile(keras::compile_options(keras::parse_training_config(file.read_text("/config/compile")), model->output_names()));
+    const std::vector<Variable> variables = model->trainable_variables();
+    model->optimizer().build(variables);
+  }
+  load_generation(*model, generation, manifest, {.weights_only = true});
+  // The optimizer's state, if it is compiled; the metrics' comes with the first batch, until then only the checkpoint has it.
+  load_generation(*model, generation, manifest, {.partial = true});
+  return model;
 }
 
 std::shared_ptr<nn::ResumePoint> resume_from(const std::string& directory) { return std::make_shared<Resume>(directory); }

@@ -16,6 +16,7 @@
 #include <lockstep/dist/world.h>
 #include <lockstep/io/checkpoint_files.h>
 #include <lockstep/io/hdf5/file.h>
+#include <lockstep/io/keras/config.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 
@@ -144,10 +145,10 @@ Snapshot take_snapshot(nn::Model& model) {
   Snapshot snapshot{.entries = model.training_state(), .values = {}, .position = model.position(), .configs = {}};
   for (const nn::StateEntry& entry : snapshot.entries) snapshot.values.push_back(entry.variable.peek());
   try {
-    snapshot.configs.emplace_back("model", serialize(model).dump());
-  } catch (const Error&) {  // a model of a class of one's own that has no configuration: its weights are saved all the same
+    snapshot.configs.emplace_back("model", keras::model_config(model).dump());
+    if (model.compiled()) snapshot.configs.emplace_back("compile", keras::compile_config(model, false).dump());
+  } catch (const Error&) {  // a model, a loss or a metric of one's own that has no configuration: the weights are saved all the same
   }
-  if (model.compiled()) snapshot.configs.emplace_back("optimizer", serialize(model.optimizer()).dump());
   return snapshot;
 }
 

@@ -15,6 +15,7 @@
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/archive.h>
+#include <lockstep/io/checkpoint.h>
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
@@ -162,33 +163,13 @@ void by_rank_0(const std::string& path, const std::function<void()>& write) {
 
 // ---- reading
 
-std::shared_ptr<nn::Model> build(const Json& config, const std::string& where) {
-  std::shared_ptr<nn::Model> model;
-  keras::in_place(where, [&] {
-    const Ref<nn::Layer> layer = deserialize<nn::Layer>(config);
-    model = std::dynamic_pointer_cast<nn::Model>(layer.ptr());
-    if (!model) throw InvalidArgumentError("a " + layer->class_name() + " is no model");
-    if (model->built()) return;
-    const Json shape = config.value("build_config", Json::object()).value("input_shape", Json());
-    if (!shape.is_array() || shape.empty()) throw InvalidArgumentError("the file does not say for what input the model's weights are made");
-    std::vector<Shape> shapes;
-    for (const Json& each : shape[0].is_array() ? shape : Json::array({shape})) {
-      Shape sizes;
-      for (const Json& size : each) sizes.push_back(size.is_null() ? 1 : size.get<std::int64_t>());
-      shapes.push_back(sizes);
-    }
-    model->build_for(std::span<const Shape>(shapes));
-  });
-  return model;
-}
-
 std::shared_ptr<nn::Model> read_keras(const Source& source, const std::string& path, bool compile) {
   Json config;
   keras::in_place("'" + path + "', config.json", [&] {
     config = keras::parse_config(entry_of(*source.archive, "config.json"));
     keras::require_modest(config, keras::count_weights(*source.file));
   });
-  const std::shared_ptr<nn::Model> model = build(config, "'" + path + "', config.json");
+  const std::shared_ptr<nn::Model> model = keras::build_model(config, "'" + path + "', config.json");
   if (compile && config.contains("compile_config") && config["compile_config"].is_object())
     keras::in_place("'" + path + "', compile_config of config.json", [&] { model->compile(keras::compile_options(config["compile_config"], model->output_names())); });
   keras::in_place("'" + path + "', " + kWeightsEntry, [&] { keras::read_weights(*source.file, *model); });
@@ -202,7 +183,7 @@ std::shared_ptr<nn::Model> read_legacy(const Source& source, const std::string& 
     config = keras::parse_config(file.attribute("/", "model_config"));
     keras::require_modest(config, keras::count_weights(file));
   });
-  const std::shared_ptr<nn::Model> model = build(config, "'" + path + "', attribute model_config");
+  const std::shared_ptr<nn::Model> model = keras::build_model(config, "'" + path + "', attribute model_config");
   keras::in_place("'" + path + "', model_weights", [&] { keras::read_legacy_weights(file, *model, "model_weights"); });
   if (!compile || !file.has_attribute("/", "training_config")) return model;
   keras::in_place("'" + path + "', attribute training_config", [&] {
@@ -254,10 +235,12 @@ void save_keras(const nn::Model& model, const std::string& path) {
 }
 
 void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
-  if (!to.ends_with(".keras") && !to.ends_with(".h5")) throw InvalidArgumentError("a model is written as .keras, .h5 or .weights.h5, '" + to + "' has another ending", "convert");
-  if (std::filesystem::is_directory(from)) throw InvalidArgumentError("'" + from + "' is a directory: of a model, only Keras's files are converted", "convert");
-  const std::shared_ptr<nn::Model> model = load_keras(from, options);
-  to.ends_with(".weights.h5") ? save_keras_weights(*model, to) : save_keras(*model, to);
+  const std::string ending = std::filesystem::path(to).extension();
+  if (!ending.empty() && ending != ".keras" && ending != ".h5") throw InvalidArgumentError("a model is written as .keras, .h5 or .weights.h5, or as a checkpoint in a directory, '" + to + "' has another ending", "convert");
+  const std::shared_ptr<nn::Model> model = std::filesystem::is_directory(from) ? load_model(from, {.custom_objects = options.custom_objects, .compile = options.compile}) : load_keras(from, options);
+  if (to.ends_with(".weights.h5")) return save_keras_weights(*model, to);
+  if (to.ends_with(".keras") || to.ends_with(".h5")) return save_keras(*model, to);
+  save_checkpoint(*model, to);
 }
 
 }  // namespace lockstep::io

@@ -36,7 +36,8 @@ void save_keras(const nn::Model& model, const std::string& path);
 /// Writes the weights (and, of a compiled model, the optimizer's state) as .weights.h5. Throws as save_keras.
 void save_keras_weights(const nn::Model& model, const std::string& path);
 
-/// Reads a model and writes it in the format that the ending of `to` names: .keras, .h5, or .weights.h5 for the weights alone.
+/// Reads a model (a file of Keras's, or a checkpoint) and writes it in the format that the ending of `to` names: .keras, .h5, or .weights.h5 for the weights alone;
+/// without an ending it is a directory, and a checkpoint is saved there.
 /// Throws what reading and writing throw.
 void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options = {});
 

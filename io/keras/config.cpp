@@ -280,4 +280,24 @@ Json legacy_form(Json json) {
   return json;
 }
 
+std::shared_ptr<nn::Model> build_model(const Json& config, const std::string& where) {
+  std::shared_ptr<nn::Model> model;
+  in_place(where, [&] {
+    const Ref<nn::Layer> layer = deserialize<nn::Layer>(config);
+    model = std::dynamic_pointer_cast<nn::Model>(layer.ptr());
+    if (!model) throw InvalidArgumentError("a " + layer->class_name() + " is no model");
+    if (model->built()) return;
+    const Json shape = config.value("build_config", Json::object()).value("input_shape", Json());
+    if (!shape.is_array() || shape.empty()) throw InvalidArgumentError("the file does not say for what input the model's weights are made");
+    std::vector<Shape> shapes;
+    for (const Json& each : shape[0].is_array() ? shape : Json::array({shape})) {
+      Shape sizes;
+      for (const Json& size : each) sizes.push_back(size.is_null() ? 1 : size.get<std::int64_t>());
+      shapes.push_back(sizes);
+    }
+    model->build_for(std::span<const Shape>(shapes));
+  });
+  return model;
+}
+
 }  // namespace lockstep::io::keras

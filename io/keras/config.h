@@ -2,6 +2,7 @@
 // The JSON of Keras's files: read with care, turned into compile options, and written as Keras 3 and as its legacy format have it. io's own.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ nn::CompileOptions compile_options(const Json& config, const std::vector<std::st
 Json compile_config(const nn::Model& model, bool legacy);
 /// {"module", "class_name", "config", "registered_name", "build_config"}
 Json model_config(const nn::Model& model);
+/// The model of a configuration, with weights of the shapes that it says. Throws InvalidArgumentError, naming `where`, if it is none or does not say for what input it is.
+std::shared_ptr<nn::Model> build_model(const Json& config, const std::string& where);
 /// Classes by "class_name" and "config" alone, custom ones by their registered names, as the legacy format has them.
 Json legacy_form(Json config);
 

@@ -121,6 +121,25 @@ TEST(Checkpoint, IsReadAsItWasWrittenWithAShardedOptimizer) {
   EXPECT_EQ(hashes[0], hashes[1]) << "how it is spread over the files does not matter";
 }
 
+TEST(Checkpoint, IsAModelThatGoesOn) {
+  const Rows data;
+  const SharedDirectory directory;
+  random::set_seed(7);
+  nn::Sequential model = network();
+  compile(model);
+  model.fit(data.x, data.y, {.batch_size = 35, .verbose = 0});
+  io::save_checkpoint(model, directory.path());
+  const std::shared_ptr<nn::Model> loaded = io::load_model(directory.path());
+  EXPECT_TRUE(same_weights(model, *loaded));
+  EXPECT_TRUE(same_bits(model.predict(data.x, {.verbose = 0}), loaded->predict(data.x, {.verbose = 0})));
+  model.fit(data.x, data.y, {.batch_size = 70, .verbose = 0, .shuffle = false});
+  loaded->fit(data.x, data.y, {.batch_size = 70, .verbose = 0, .shuffle = false});
+  random::set_seed(0);
+  EXPECT_TRUE(same_weights(model, *loaded)) << "compiled as it was, with the optimizer's state";
+  io::convert(directory.path(), directory.path() + "/model.keras");
+  EXPECT_TRUE(same_weights(*io::load_model(directory.path()), *io::load_keras(directory.path() + "/model.keras")));
+}
+
 TEST(Checkpoint, NamesWhatDiffersInAnotherModel) {
   const SharedDirectory directory;
   nn::Sequential model = network();

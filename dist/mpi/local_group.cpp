@@ -10,6 +10,7 @@
 #include <bit>
 #include <climits>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 #include <lockstep/dist/mpi/check.h>
@@ -70,13 +71,15 @@ LocalGroup::LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double ti
   check_mpi(MPI_Comm_size(comm, &size_));
   crowded_ = unsigned(size_) > std::max(1u, std::thread::hardware_concurrency());
   void* own = nullptr;
-  check_mpi(MPI_Win_allocate_shared(MPI_Aint(slot_bytes() + 2 * kBuffer), 1, MPI_INFO_NULL, comm, &own, &window_));
+  check_mpi(MPI_Win_allocate_shared(MPI_Aint(alignof(Slot) + slot_bytes() + 2 * kBuffer), 1, MPI_INFO_NULL, comm, &own, &window_));
   for (int peer = 0; peer < size_; ++peer) {
     MPI_Aint bytes = 0;
     int unit = 0;
     void* base = nullptr;
     check_mpi(MPI_Win_shared_query(window_, peer, &bytes, &unit, &base));
-    segments_.push_back(static_cast<std::byte*>(base));
+    // MPI aligns for its own types. (Processes have the window at other pages, so that this is the same place in all of them.)
+    std::size_t room = alignof(Slot) + sizeof(Slot);
+    segments_.push_back(static_cast<std::byte*>(std::align(alignof(Slot), sizeof(Slot), base, room)));
   }
   new (segments_[std::size_t(index_)]) Slot{};
   check_mpi(MPI_Barrier(comm));

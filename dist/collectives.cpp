@@ -86,19 +86,10 @@ void first_axis(InferContext& context, std::int64_t times, std::int64_t over) {
 
 // ---- kernels
 
-/// Reduces where the output lies: the input is copied there, unless it is there already.
-BoundKernel all_reduce_kernel(const BindContext& context) {
-  return [call = call_of(context, Collective::all_reduce), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
-    if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
-    Call now = call;
-    now.count = count;
-    now.parts = {{out[0], bytes}};
-    group.run(std::move(now));
-  };
-}
-
-BoundKernel broadcast_kernel(const BindContext& context) {
-  return [call = call_of(context, Collective::broadcast), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+/// Of what works where the output lies: the input is copied there, unless it is there already.
+template <Collective Kind>
+BoundKernel in_place_kernel(const BindContext& context) {
+  return [call = call_of(context, Kind), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
     if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
     Call now = call;
     now.count = count;
@@ -208,8 +199,8 @@ std::vector<OpDef> collective_rows() {
     row.samples = rows_sample;
     rows.push_back(std::move(row));
   };
-  add({.name = "all_reduce", .doc = "the reduction over all ranks", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = all_reduce_gradient, .cpu = all_reduce_kernel, .over_inputs = true});
-  add({.name = "broadcast", .doc = "the root's value", .attrs = {{.name = "root", .type = AttrType::integer, .fallback = std::int64_t(0)}, group_attr(), label_attr()}, .infer = same_specs, .gradient = broadcast_gradient, .cpu = broadcast_kernel, .over_inputs = true});
+  add({.name = "all_reduce", .doc = "the reduction over all ranks", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = all_reduce_gradient, .cpu = in_place_kernel<Collective::all_reduce>, .over_inputs = true});
+  add({.name = "broadcast", .doc = "the root's value", .attrs = {{.name = "root", .type = AttrType::integer, .fallback = std::int64_t(0)}, group_attr(), label_attr()}, .infer = same_specs, .gradient = broadcast_gradient, .cpu = in_place_kernel<Collective::broadcast>, .over_inputs = true});
   add({.name = "all_gather", .doc = "the ranks' values, along the first axis", .attrs = {group_attr(), label_attr()},
        .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), 1); },
        .gradient = [](const GradContext& context) { return Gradients{reduce_scatter(context.upstream(), ReduceOp::sum, options_of(context))}; }, .cpu = exchange_kernel<Collective::all_gather>});

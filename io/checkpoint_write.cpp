@@ -202,14 +202,19 @@ std::string write_generation(const Snapshot& snapshot, const std::string& direct
       step("sync");
       sync(unfinished);
       step("rename");
-      // A generation of the same step is replaced: it goes out of the way first, so that there is never a mixture.
+      // A generation of the same step changes places with the new one, so that there is one of them at any moment.
+      const bool replaces = std::filesystem::exists(path);
       const std::string old = path + ".old.tmp";
-      if (std::filesystem::exists(path)) std::filesystem::rename(path, old);
-      if (std::rename(unfinished.c_str(), path.c_str()) < 0) fail("cannot rename '" + unfinished + "'");
+      int moved = ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), replaces ? RENAME_EXCHANGE : 0);
+      if (moved < 0 && replaces && (errno == EINVAL || errno == ENOSYS)) {  // a file system that cannot, as NFS: the old one goes out of the way first
+        moved = std::rename(path.c_str(), old.c_str());
+        if (moved == 0) moved = std::rename(unfinished.c_str(), path.c_str());
+      }
+      if (moved < 0) fail("cannot rename '" + unfinished + "'");
       step("renamed");
       sync(directory);
       std::error_code ignored;
-      std::filesystem::remove_all(old, ignored);
+      for (const std::string& left : {unfinished, old}) std::filesystem::remove_all(left, ignored);
     });
   if (!commit.empty()) {
     std::error_code ignored;

@@ -193,6 +193,23 @@ TEST(Checkpoint, KeepsTheLastGenerationsAndRemovesWhatAKilledJobLeft) {
   EXPECT_FALSE(std::filesystem::exists(directory.path() + "/step-00000001.tmp"));
 }
 
+TEST(Checkpoint, ReplacesAGenerationOfTheSameStep) {
+  const SharedDirectory directory;
+  const Rows data;
+  nn::Sequential model = network();
+  compile(model);
+  model.fit(data.x, data.y, {.batch_size = 70, .verbose = 0});
+  io::save_checkpoint(model, directory.path());
+  std::vector<Tensor> doubled = model.get_weights();
+  for (Tensor& each : doubled) each = each * 2.0f;
+  model.set_weights(doubled);
+  const std::string path = io::save_checkpoint(model, directory.path());
+  io::verify_checkpoint(path);
+  dist::communicator().barrier();
+  EXPECT_TRUE(same_weights(model, *io::load_model(path)));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), std::filesystem::directory_iterator()), 1);
+}
+
 TEST(Checkpoint, FailsOnAllRanksWhenOneCannotWriteAndLeavesWhatWasThere) {
   const SharedDirectory directory;
   const Rows data;

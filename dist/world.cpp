@@ -107,11 +107,11 @@ World::World() {
   if (const char* asked = environment("LOCKSTEP_COMM_THREAD")) options.thread = std::atoi(asked) != 0;
   communicator_ = mpi_communicator(MPI_COMM_WORLD, host_identity(), "world", options);
   if (rank() > 0) set_warning_prefix("rank " + std::to_string(rank()) + ": ");
-  meet();
 }
 
 /// Refuses a job of unequal programs before anything is computed.
 void World::meet() {
+  if (size() == 1) return;
   const std::string own = "protocol 1, build " + build_id();
   const std::vector<std::string> all = communicator_->gather_texts(own, "handshake");
   for (std::size_t r = 1; r < all.size(); ++r)
@@ -123,24 +123,30 @@ World::~World() = default;
 World& World::instance() {
   static std::once_flag once;
   std::call_once(once, [] {
-    current() = new World;
-    // The exit status decides how to part: a rank that failed does not wait for the others, who wait for it in vain.
-    on_exit(
-        [](int status, void*) {
-          World& world = *current();
-          if (world.size() == 1 && detect_launch([](const char* name) -> const char* { return std::getenv(name); }) == Launch::alone) return;
-          leave(world.communicator());
-          std::fflush(nullptr);
-          const bool broken = world.communicator().broken();
-          if (broken || status != 0) _exit(broken ? kExitLostPeers : status);
-          delete current();
-          int over = 0;
-          MPI_Finalized(&over);
-          if (!over) MPI_Finalize();
-        },
-        nullptr);
+    if (!current()) begin();
+    current()->meet();
   });
   return *current();
+}
+
+void World::begin() {
+  current() = new World;
+  // The exit status decides how to part: a rank that failed does not wait for the others, who wait for it in vain.
+  on_exit(
+      [](int status, void*) {
+        World& world = *current();
+        if (world.size() == 1 && detect_launch([](const char* name) -> const char* { return std::getenv(name); }) == Launch::alone) return;
+        std::fflush(nullptr);
+        // mpirun kills the others as soon as one has failed: they shall be able to say what they saw before.
+        const bool broken = world.communicator().broken();
+        leave(world.communicator(), std::chrono::milliseconds(broken ? 1000 : 0));
+        if (broken || status != 0) _exit(broken ? kExitLostPeers : status);
+        delete current();
+        int over = 0;
+        MPI_Finalized(&over);
+        if (!over) MPI_Finalize();
+      },
+      nullptr);
 }
 
 int rank() { return World::instance().rank(); }

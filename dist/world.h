@@ -30,6 +30,7 @@ class World {
 
  private:
   World();
+  static void begin();
   void meet();
   std::unique_ptr<Communicator> communicator_;
 };

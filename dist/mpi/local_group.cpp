@@ -174,4 +174,10 @@ void LocalGroup::report(const std::string& text, bool deadline) {
 
 void LocalGroup::leave() { slot(index_).left.store(1, std::memory_order_release); }
 
+void LocalGroup::await_leaving(std::chrono::milliseconds longest) {
+  const auto end = std::chrono::steady_clock::now() + longest;
+  for (int peer = 0; peer < size_; ++peer)
+    while (!slot(peer).left.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 }  // namespace lockstep::dist

@@ -66,6 +66,8 @@ class LocalGroup {
   void report(const std::string& text, bool deadline);
   /// This rank will call nothing any more.
   void leave();
+  /// Waits until the others have left as well, at most so long.
+  void await_leaving(std::chrono::milliseconds longest);
 
  private:
   struct alignas(64) Slot {

@@ -60,7 +60,10 @@ class MpiCommunicator : public Communicator {
   ~MpiCommunicator() override { stop(); }
 
   std::unique_ptr<Communicator> split(int color, const std::string& name) override;
-  void leave() { local_->leave(); }
+  void leave(std::chrono::milliseconds longest) {
+    local_->leave();
+    local_->await_leaving(longest);
+  }
 
  protected:
   void perform(const Call& call, std::int64_t sequence) override;
@@ -482,8 +485,8 @@ std::unique_ptr<Communicator> mpi_communicator(MPI_Comm comm, const std::string&
   return std::make_unique<MpiCommunicator>(MpiComm(own), host, std::move(name), std::move(topology), options);
 }
 
-void leave(Communicator& communicator) {
-  if (auto* mpi = dynamic_cast<MpiCommunicator*>(&communicator)) mpi->leave();
+void leave(Communicator& communicator, std::chrono::milliseconds longest) {
+  if (auto* mpi = dynamic_cast<MpiCommunicator*>(&communicator)) mpi->leave(longest);
 }
 
 }  // namespace lockstep::dist

@@ -185,7 +185,7 @@ TEST(KerasFiles, AreConvertedBothWays) {
   convert(folder.path("b.h5"), folder.path("c.keras"));
   EXPECT_EQ(difference(load_keras(folder.path("c.keras"))->predict(x, {.verbose = 0}), y), 0);
   EXPECT_THROW(convert(folder.path("a.keras"), folder.path("d.onnx")), InvalidArgumentError);
-  EXPECT_THROW(convert(folder.path(""), folder.path("d.keras")), InvalidArgumentError);
+  EXPECT_THROW(convert(folder.path(""), folder.path("d.keras")), NotFoundError) << "a folder without a checkpoint";
 }
 
 TEST(KerasFiles, RefuseWhatIsCutOff) {

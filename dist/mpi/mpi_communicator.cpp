@@ -392,9 +392,11 @@ void MpiCommunicator::local(const Call& call) {
 }
 
 void MpiCommunicator::between_hosts(const Call& call) {
-  begin_headers();
+  // A rank with a counterpart everywhere speaks for itself; the first of an uneven host for all of it, so that they must have come.
+  if (topology().uniform()) begin_headers();
   local_->publish(header_);
   agree_locally();
+  if (!topology().uniform()) begin_headers();
   finish_headers();
   local_->publish(header_);  // all ranks of this host know now that all of the other hosts have come, or that they disagree
   const auto element = std::int64_t(itemsize(call.dtype));

@@ -1,4 +1,6 @@
 // A communicator's queue, what it leaves behind, and what several members of one process do together.
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -46,6 +48,22 @@ void expect_copies(dist::Communicator& communicator) {
 TEST(Queue, TakesCallsFromSeveralThreads) { expect_copies(*dist::single_communicator()); }
 
 TEST(Queue, TakesCallsFromSeveralThreadsWhileOneOfItsOwnRunsThem) { expect_copies(*dist::single_communicator("threaded", {.thread = true})); }
+
+TEST(Barrier, IsLeftByNobodyBeforeTheLastHasCome) {
+  dist::Communicator& world = dist::communicator();
+  const auto now = [] { return std::int64_t(std::chrono::steady_clock::now().time_since_epoch().count()); };  // one clock: the ranks share a machine
+  for (int late = 0; late < world.size(); ++late) {
+    world.barrier();
+    if (world.rank() == late) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const std::int64_t came = now();
+    world.barrier();
+    const std::int64_t left = now();
+    std::vector<std::int64_t> all_came(std::size_t(world.size())), all_left(all_came);
+    world.all_gather(&came, all_came.data(), 1, int64);
+    world.all_gather(&left, all_left.data(), 1, int64);
+    EXPECT_LE(*std::max_element(all_came.begin(), all_came.end()), *std::min_element(all_left.begin(), all_left.end())) << "rank " << late << " came last";
+  }
+}
 
 TEST(Queue, IsRunByItsThreadWhileNobodyWaits) {
   const auto communicator = dist::single_communicator("threaded", {.thread = true});

@@ -24,23 +24,21 @@ const OpDef& row_of(ReduceOp op, DType dtype) {
 /// The runs over one block, bound to a dtype once per call.
 struct Runs {
   PointwiseFn combine, widen = nullptr, narrow = nullptr, scale = nullptr;
-  DType dtype, wide;
+  DType from, wide;
   std::size_t wide_size;
 
-  Runs(ReduceOp op, DType dtype_) : dtype(dtype_), wide(wide_dtype(dtype_)), wide_size(itemsize(wide)) {
+  Runs(ReduceOp op, DType from_, DType to) : from(from_), wide(wide_dtype(from_)), wide_size(itemsize(wide)) {
     combine = row_of(op, wide).pointwise(std::array{wide, wide}, wide);
     static const OpDef &cast = find_op("cast"), &multiply = find_op("multiply");
-    if (wide != dtype) {
-      widen = cast.pointwise(std::array{dtype}, wide);
-      narrow = cast.pointwise(std::array{wide}, dtype);
-    }
+    if (wide != from) widen = cast.pointwise(std::array{from}, wide);
+    if (wide != to) narrow = cast.pointwise(std::array{wide}, to);
     if (op == ReduceOp::mean) scale = multiply.pointwise(std::array{wide, wide}, wide);
   }
 };
 
 /// The tree over sources [first, last) for one block of n elements; the result lies at `target`, in the wide dtype.
 void tree(const Runs& runs, std::span<const void* const> sources, std::int64_t offset, std::int64_t n, void* target, std::byte* scratch) {
-  const auto at = [&](std::size_t k) { return static_cast<const std::byte*>(sources[k]) + std::size_t(offset) * itemsize(runs.dtype); };
+  const auto at = [&](std::size_t k) { return static_cast<const std::byte*>(sources[k]) + std::size_t(offset) * itemsize(runs.from); };
   if (sources.size() == 1) {
     const void* in[] = {at(0)};
     if (runs.widen) runs.widen(in, target, n, nullptr);
@@ -90,7 +88,11 @@ int tree_split(int n) {
 }
 
 void reduce_sources(ReduceOp op, DType dtype, std::span<const void* const> sources, void* target, std::int64_t count, int ranks) {
-  const Runs runs(op, dtype);
+  reduce_sources(op, dtype, dtype, sources, target, count, ranks);
+}
+
+void reduce_sources(ReduceOp op, DType from, DType to, std::span<const void* const> sources, void* target, std::int64_t count, int ranks) {
+  const Runs runs(op, from, to);
   thread_local std::vector<std::byte> memory;
   std::size_t levels = 1;
   while ((std::size_t(1) << levels) < sources.size()) ++levels;
@@ -111,7 +113,7 @@ void reduce_sources(ReduceOp op, DType dtype, std::span<const void* const> sourc
   }
   for (std::int64_t offset = 0; offset < count; offset += kBlock) {
     const std::int64_t n = std::min(kBlock, count - offset);
-    std::byte* const out = static_cast<std::byte*>(target) + std::size_t(offset) * itemsize(dtype);
+    std::byte* const out = static_cast<std::byte*>(target) + std::size_t(offset) * itemsize(to);
     void* const result = runs.narrow ? wide : out;
     tree(runs, sources, offset, n, result, memory.data() + 2 * kBlockBytes);
     if (runs.scale) {

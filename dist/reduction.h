@@ -29,5 +29,7 @@ DType wide_dtype(DType dtype);
 /// mean divides by `ranks`, which may be more than there are sources (parts of a larger tree: then only its root says mean).
 /// `target` may be one of the sources.
 void reduce_sources(ReduceOp op, DType dtype, std::span<const void* const> sources, void* target, std::int64_t count, int ranks);
+/// The same of sources of dtype `from` in a target of dtype `to`, where one may be the wide dtype of the other: a part of a larger tree stays wide.
+void reduce_sources(ReduceOp op, DType from, DType to, std::span<const void* const> sources, void* target, std::int64_t count, int ranks);
 
 }  // namespace lockstep::dist

@@ -18,6 +18,8 @@ constexpr int kHeaderTag = 1, kDataTag = 2, kResultTag = 3;
 constexpr std::int64_t kSmallBytes = 16 << 10;
 constexpr int kFewRanks = 2;
 constexpr std::int64_t kLine = 64;
+/// Bytes that a rank sends at once to another host: a small part of what a message takes that is worth cutting.
+constexpr std::int64_t kCrossing = 512 << 10;
 
 /// Copies between contiguous memory and the bytes [begin, end) of parts that lie one behind the other.
 template <class Copy>
@@ -47,6 +49,16 @@ Range slice_of(std::int64_t bytes, int k, int n) {
   const std::int64_t lines = (bytes + kLine - 1) / kLine;
   return {std::min(bytes, lines * k / n * kLine), std::min(bytes, lines * (k + 1) / n * kLine)};
 }
+
+/// Part of a host's sum on its way between the hosts.
+struct Crossing {
+  std::int64_t first, last;  // the rounds whose sums it holds
+  std::byte *sum, *received;
+  std::int64_t count = 0;  // elements
+  std::vector<MPI_Request> requests = {};
+};
+
+void grow(std::vector<std::byte>& memory, std::int64_t bytes) { memory.resize(std::max(memory.size(), std::size_t(bytes))); }
 
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
@@ -78,13 +90,17 @@ class MpiCommunicator : public Communicator {
   void begin_headers();
   void finish_headers();
   void await(std::vector<MPI_Request>& requests, const std::string& whom);
-  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own = nullptr);
+  void reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own, DType to);
 
   void all_reduce_whole(const Call& call);
   void all_reduce_local(const Call& call);
   void all_reduce_hosts(const Call& call);
   void all_reduce_flat(const Call& call);
-  void reduce_across(std::byte* slice, std::int64_t bytes);
+  void post(std::vector<MPI_Request>& requests, bool receive, std::byte* data, std::int64_t bytes, int peer, int tag);
+  bool crosses_whole(const Crossing& crossing) const;
+  Range part_of(const Crossing& crossing, int host) const;
+  void send_sums(Crossing& crossing);
+  void combine(Crossing& crossing);
   void local(const Call& call);
   void between_hosts(const Call& call);
   void to_all(const std::byte* input, std::byte* output, std::int64_t each);
@@ -99,7 +115,9 @@ class MpiCommunicator : public Communicator {
   const Call* call_ = nullptr;
   std::vector<CallHeader> their_headers_;
   std::vector<MPI_Request> header_requests_;
-  std::vector<std::byte> received_;
+
+  // What MPI reads and writes. It may still do so after a wait that failed, when the caller's memory is gone.
+  std::vector<std::byte> sums_, received_, outbox_, inbox_;
 };
 
 MpiCommunicator::MpiCommunicator(MpiComm comm, std::string host, std::string name, Topology topology, CommunicatorOptions options)
@@ -189,13 +207,14 @@ void MpiCommunicator::await(std::vector<MPI_Request>& requests, const std::strin
 
 // ---- all-reduce
 
-/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published; `own`: where this rank has its own instead.
-void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own) {
+/// The reduction of bytes [begin, begin + bytes) of what all ranks of the host have published, in dtype `to`; `own`: where this rank has its own
+/// instead.
+void MpiCommunicator::reduce_published(std::int64_t begin, std::int64_t bytes, void* target, int ranks, const std::byte* own, DType to) {
   SmallVector<const void*, 16> sources;
   for (int peer = 0; peer < local_->size(); ++peer) sources.push_back(own && peer == local_->index() ? own : local_->buffer(peer) + begin);
   // Only the root of the tree over all ranks divides.
   const ReduceOp op = call_->op == ReduceOp::mean && ranks != size() ? ReduceOp::sum : call_->op;
-  reduce_sources(op, call_->dtype, sources, target, bytes / std::int64_t(itemsize(call_->dtype)), size());
+  reduce_sources(op, call_->dtype, to, sources, target, bytes / std::int64_t(itemsize(call_->dtype)), size());
 }
 
 /// Every rank adds all for itself, a portion a round. Between two ranks no more bytes go from one to the other than when each adds a half.
@@ -207,7 +226,7 @@ void MpiCommunicator::all_reduce_whole(const Call& call) {
     gather(call.parts, at, end, local_->buffer());
     local_->publish(header_);
     if (at == 0) agree_locally();
-    for_parts(call.parts, at, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size(), mine); });
+    for_parts(call.parts, at, end, [&](std::byte* mine, std::int64_t offset, std::int64_t n) { reduce_published(offset, n, mine, local_->size(), mine, call.dtype); });
     at = end;
   } while (at < total);
 }
@@ -228,7 +247,7 @@ void MpiCommunicator::all_reduce_local(const Call& call) {
     if (k == 0) agree_locally();
     std::byte* const sum = local_->buffer() + portion;
     for_parts(call.parts, present.begin + mine.begin, present.begin + mine.end, [&](std::byte* data, std::int64_t offset, std::int64_t n) {
-      reduce_published(mine.begin + offset, n, data, ranks, data);
+      reduce_published(mine.begin + offset, n, data, ranks, data, call.dtype);
       copy_bytes(sum + offset, data, std::size_t(n));
     });
     if (k == 0) continue;
@@ -239,76 +258,104 @@ void MpiCommunicator::all_reduce_local(const Call& call) {
   }
 }
 
-/// Every rank adds its slice of each portion inside the host and then with its counterparts on the other hosts; while a slice travels, the
-/// next portion is added.
+/// Every rank adds its slice of each portion inside the host, and then with its counterparts on the other hosts: slices travel while the next
+/// portions are added, and while those that came are given to the neighbours.
 void MpiCommunicator::all_reduce_hosts(const Call& call) {
-  const int ranks = local_->size(), own = local_->index();
+  const int ranks = local_->size();
   const std::int64_t total = call.nbytes(), portion = std::int64_t(LocalGroup::kBuffer) / (kLine * ranks) * (kLine * ranks);
   const std::int64_t rounds = std::max<std::int64_t>(1, (total + portion - 1) / portion);
-  const auto range = [&](std::int64_t k) { return Range{k * portion, std::min(total, (k + 1) * portion)}; };
-  begin_headers();
-  std::vector<std::byte> slices(std::size_t(rounds * (portion / ranks + kLine)));
-  std::vector<Range> places;  // of this rank's slice of each portion, in `slices`
-  std::int64_t used = 0;
-  for (std::int64_t k = 0; k < rounds; ++k) {
-    gather(call.parts, range(k).begin, range(k).end, local_->buffer());
-    local_->publish(header_);
-    if (k == 0) agree_locally();
-    const Range mine = slice_of(range(k).size(), own, ranks);
-    reduce_published(mine.begin, mine.size(), slices.data() + used, ranks);
-    places.push_back({used, used + mine.size()});
-    used += mine.size();
-  }
-  finish_headers();
-  reduce_across(slices.data(), used);
-  for (std::int64_t k = 0; k < rounds; ++k) {
-    copy_bytes(local_->buffer(), slices.data() + places[std::size_t(k)].begin, std::size_t(places[std::size_t(k)].size()));
-    local_->publish(header_);
-    for (int peer = 0; peer < ranks; ++peer) {
-      const Range theirs = slice_of(range(k).size(), peer, ranks);
-      scatter(call.parts, range(k).begin + theirs.begin, range(k).begin + theirs.end, local_->buffer(peer));
+  const std::int64_t together = std::max<std::int64_t>(1, kCrossing * ranks / portion);
+  const auto range = [&](std::int64_t k) { return Range{std::min(total, k * portion), std::min(total, (k + 1) * portion)}; };
+  const auto mine = [&](std::int64_t k) { return slice_of(range(k).size(), local_->index(), ranks); };
+  const auto element = std::int64_t(itemsize(call.dtype)), wide = std::int64_t(itemsize(wide_dtype(call.dtype)));
+  grow(sums_, rounds * (portion / ranks) / element * wide);
+  grow(received_, rounds * (portion / ranks) / element * wide * hosts());
+  std::vector<Crossing> crossings;
+  const auto give = [&](const Crossing& crossing) {
+    std::int64_t at = 0;
+    for (std::int64_t k = crossing.first; k < crossing.last; at += mine(k).size(), ++k) {
+      copy_bytes(local_->buffer(), crossing.sum + at, std::size_t(mine(k).size()));
+      local_->publish(header_);
+      for (int peer = 0; peer < ranks; ++peer) {
+        const Range theirs = slice_of(range(k).size(), peer, ranks);
+        scatter(call.parts, range(k).begin + theirs.begin, range(k).begin + theirs.end, local_->buffer(peer));
+      }
     }
+  };
+  begin_headers();
+  std::int64_t used = 0;
+  for (std::int64_t first = 0; first < rounds; first += together) {
+    Crossing& crossing = crossings.emplace_back(Crossing{.first = first, .last = std::min(rounds, first + together), .sum = sums_.data() + used * wide, .received = received_.data() + used * wide * hosts()});
+    for (std::int64_t k = crossing.first; k < crossing.last; ++k) {
+      gather(call.parts, range(k).begin, range(k).end, local_->buffer());
+      local_->publish(header_);
+      if (k == 0) agree_locally(), finish_headers();
+      reduce_published(mine(k).begin, mine(k).size(), crossing.sum + crossing.count * wide, ranks, nullptr, wide_dtype(call.dtype));
+      crossing.count += mine(k).size() / element;
+    }
+    used += crossing.count;
+    send_sums(crossing);
+  }
+  for (std::size_t i = 0; i < crossings.size(); ++i) {
+    combine(crossings[i]);
+    if (i > 0) await(crossings[i - 1].requests, "the other hosts' results"), give(crossings[i - 1]);
+  }
+  await(crossings.back().requests, "the other hosts' results");
+  give(crossings.back());
+}
+
+/// Messages of at most a megabyte: MPI moves what is longer in one piece, behind which others wait.
+void MpiCommunicator::post(std::vector<MPI_Request>& requests, bool receive, std::byte* data, std::int64_t bytes, int peer, int tag) {
+  constexpr std::int64_t kMessage = 1 << 20;
+  for (std::int64_t at = 0; at < bytes; at += kMessage) {
+    const int length = int(std::min(kMessage, bytes - at));
+    requests.emplace_back();
+    if (receive) check_mpi(MPI_Irecv(data + at, length, MPI_BYTE, peer, tag, comm_.get(), &requests.back()));
+    else check_mpi(MPI_Isend(data + at, length, MPI_BYTE, peer, tag, comm_.get(), &requests.back()));
   }
 }
 
-/// `slice` becomes its reduction over the hosts. Two hosts exchange it; more of them add a part each and exchange the results.
-void MpiCommunicator::reduce_across(std::byte* slice, std::int64_t bytes) {
-  const int count = hosts(), own = topology().host;
-  const auto element = std::int64_t(itemsize(call_->dtype));
-  const bool whole = count == 2 || bytes <= kSmallBytes;
-  const auto part = [&](int host) { return whole ? Range{0, bytes} : slice_of(bytes, host, count); };
-  const std::int64_t mine = part(own).size();
-  received_.resize(std::size_t(mine) * std::size_t(count));
-  constexpr std::int64_t kMessage = 1 << 20;
-  std::vector<MPI_Request> requests;
-  const auto post = [&](bool receive, std::byte* data, std::int64_t n, int host, int tag) {
-    for (std::int64_t at = 0; at < n; at += kMessage) {
-      const int length = int(std::min(kMessage, n - at));
-      requests.emplace_back();
-      if (receive) check_mpi(MPI_Irecv(data + at, length, MPI_BYTE, counterpart(host), tag, comm_.get(), &requests.back()));
-      else check_mpi(MPI_Isend(data + at, length, MPI_BYTE, counterpart(host), tag, comm_.get(), &requests.back()));
+/// Two hosts exchange their sums whole, unless they are wider than the results; otherwise each adds a part.
+bool MpiCommunicator::crosses_whole(const Crossing& crossing) const {
+  const DType wide = wide_dtype(call_->dtype);
+  return (hosts() == 2 && wide == call_->dtype) || crossing.count * std::int64_t(itemsize(wide)) <= kSmallBytes;
+}
+
+/// What `host` adds of a crossing, in elements.
+Range MpiCommunicator::part_of(const Crossing& crossing, int host) const { return crosses_whole(crossing) ? Range{0, crossing.count} : slice_of(crossing.count, host, hosts()); }
+
+void MpiCommunicator::send_sums(Crossing& crossing) {
+  const std::lock_guard lock(mpi_mutex());
+  const auto wide = std::int64_t(itemsize(wide_dtype(call_->dtype)));
+  const std::int64_t mine = part_of(crossing, topology().host).size() * wide;
+  for (const bool receive : {true, false})
+    for (int host = 0; host < hosts(); ++host) {
+      if (host == topology().host) continue;
+      const Range theirs = part_of(crossing, host);
+      if (receive) post(crossing.requests, true, crossing.received + host * mine, mine, counterpart(host), kDataTag);
+      else post(crossing.requests, false, crossing.sum + theirs.begin * wide, theirs.size() * wide, counterpart(host), kDataTag);
     }
-  };
-  {
-    const std::lock_guard lock(mpi_mutex());
-    for (int host = 0; host < count; ++host)
-      if (host != own) post(true, received_.data() + host * mine, mine, host, kDataTag);
-    for (int host = 0; host < count; ++host)
-      if (host != own) post(false, slice + part(host).begin, part(host).size(), host, kDataTag);
-  }
-  await(requests, "the other hosts' sums");
+}
+
+/// Adds what the hosts sent, and sends the results, which lie at the sum's place in the call's own dtype.
+void MpiCommunicator::combine(Crossing& crossing) {
+  await(crossing.requests, "the other hosts' sums");
+  const DType wide = wide_dtype(call_->dtype);
+  const auto element = std::int64_t(itemsize(call_->dtype)), wide_size = std::int64_t(itemsize(wide));
+  const int own = topology().host;
+  const Range part = part_of(crossing, own);
   SmallVector<const void*, 16> sources;
-  for (int host = 0; host < count; ++host) sources.push_back(host == own ? slice + part(own).begin : received_.data() + host * mine);
-  reduce_sources(call_->op, call_->dtype, sources, slice + part(own).begin, mine / element, size());
-  if (whole) return;
-  {
-    const std::lock_guard lock(mpi_mutex());
-    for (int host = 0; host < count; ++host)
-      if (host != own) post(true, slice + part(host).begin, part(host).size(), host, kResultTag);
-    for (int host = 0; host < count; ++host)
-      if (host != own) post(false, slice + part(own).begin, mine, host, kResultTag);
-  }
-  await(requests, "the other hosts' results");
+  for (int host = 0; host < hosts(); ++host) sources.push_back(host == own ? crossing.sum + part.begin * wide_size : crossing.received + host * part.size() * wide_size);
+  // The narrow results start where the wide sums do, and never overtake them.
+  reduce_sources(call_->op, wide, call_->dtype, sources, crossing.sum + part.begin * element, part.size(), size());
+  if (crosses_whole(crossing)) return;
+  const std::lock_guard lock(mpi_mutex());
+  for (const bool receive : {true, false})
+    for (int host = 0; host < hosts(); ++host) {
+      if (host == own) continue;
+      const Range range = receive ? part_of(crossing, host) : part;
+      post(crossing.requests, receive, crossing.sum + range.begin * element, range.size() * element, counterpart(host), kResultTag);
+    }
 }
 
 /// Where the hosts' sums are no parts of the tree: every rank adds a slice of all ranks' data.
@@ -329,22 +376,21 @@ void MpiCommunicator::all_reduce_flat(const Call& call) {
 
 /// `each` bytes for every rank, over MPI.
 void MpiCommunicator::to_all(const std::byte* input, std::byte* output, std::int64_t each) {
-  constexpr std::int64_t kMessage = 1 << 20;
+  if (each == 0) return;
+  const std::int64_t all = each * size();
+  grow(outbox_, all), grow(inbox_, all);
+  copy_bytes(outbox_.data(), input, std::size_t(all));
   std::vector<MPI_Request> requests;
   {
     const std::lock_guard lock(mpi_mutex());
     for (const bool receive : {true, false})
       for (int k = 0; k < size(); ++k) {
         const int peer = (rank() + k) % size();
-        for (std::int64_t at = 0; at < each; at += kMessage) {
-          const int length = int(std::min(kMessage, each - at));
-          requests.emplace_back();
-          if (receive) check_mpi(MPI_Irecv(output + peer * each + at, length, MPI_BYTE, peer, kDataTag, comm_.get(), &requests.back()));
-          else check_mpi(MPI_Isend(input + peer * each + at, length, MPI_BYTE, peer, kDataTag, comm_.get(), &requests.back()));
-        }
+        post(requests, receive, (receive ? inbox_ : outbox_).data() + peer * each, each, peer, kDataTag);
       }
   }
   await(requests, "the other ranks' data");
+  copy_bytes(output, inbox_.data(), std::size_t(all));
 }
 
 // ---- the other collectives
@@ -406,19 +452,19 @@ void MpiCommunicator::between_hosts(const Call& call) {
   switch (call.kind) {
     case Collective::barrier: break;
     case Collective::broadcast: {
-      std::vector<std::byte> data(static_cast<std::size_t>(bytes));
-      if (rank() == call.root) gather(call.parts, 0, bytes, data.data());
+      grow(outbox_, bytes);
+      if (rank() == call.root) gather(call.parts, 0, bytes, outbox_.data());
       constexpr std::int64_t kMessage = 1 << 20;
       std::vector<MPI_Request> requests;
       {
         const std::lock_guard lock(mpi_mutex());
         for (std::int64_t at = 0; at < bytes; at += kMessage) {
           requests.emplace_back();
-          check_mpi(MPI_Ibcast(data.data() + at, int(std::min(kMessage, bytes - at)), MPI_BYTE, call.root, comm_.get(), &requests.back()));
+          check_mpi(MPI_Ibcast(outbox_.data() + at, int(std::min(kMessage, bytes - at)), MPI_BYTE, call.root, comm_.get(), &requests.back()));
         }
       }
       await(requests, "rank " + std::to_string(call.root) + "'s data");
-      if (rank() != call.root) scatter(call.parts, 0, bytes, data.data());
+      if (rank() != call.root) scatter(call.parts, 0, bytes, outbox_.data());
       break;
     }
     case Collective::all_gather: {

@@ -117,6 +117,22 @@ TEST(AllReduce, AddsInTheOrderOfATreeWhateverTheSize) {
   }
 }
 
+TEST(AllReduce, RoundsSumsOfSixteenBitsOnceWhateverTheHosts) {
+  // Between hosts, too: a host's sum that were rounded on its way would be another one than four ranks of one host have.
+  const auto brought_by = [](int r, std::int64_t size, DType dtype) { return cast(sin(cast(range(0, size) * 3 + r, float32)), dtype); };
+  const auto tree = [&](auto&& self, int first, int last, std::int64_t size, DType dtype) -> Tensor {
+    if (last - first == 1) return cast(brought_by(first, size, dtype), float32);
+    const int middle = first + dist::tree_split(last - first);
+    return self(self, first, middle, size, dtype) + self(self, middle, last, size, dtype);
+  };
+  for (const DType dtype : {bfloat16, float16})
+    for (const std::int64_t size : {3, 5000, 3000001}) {
+      const Tensor result = dist::all_reduce(brought_by(dist::rank(), size, dtype), ReduceOp::mean);
+      const Tensor expected = cast(tree(tree, 0, dist::world_size(), size, dtype) * (1.0f / float(dist::world_size())), dtype);
+      EXPECT_TRUE(same_bits(result, expected)) << name(dtype) << " x " << size;
+    }
+}
+
 TEST(AllReduce, ReducesSeveralTensorsAsOneMessage) {
   const Tensor a = brought(dist::rank(), {3, 5}, float32), b = brought(dist::rank(), {70001}, float32), c = brought(dist::rank(), {}, float32);
   const Tensors started = dist::all_reduce_start(std::array{a, b, c});

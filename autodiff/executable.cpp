@@ -41,6 +41,8 @@ struct Executable::Borrowed {
 Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::move(graph)) {
   interpreted_ = !graph_.static_shapes() ||
                  std::any_of(graph_.values.begin(), graph_.values.end(), [](const Value& value) { return value.spec.dtype == string; });
+  for (const Node& node : graph_.nodes)
+    if (node.kind == Node::Kind::op && node.op->settle && std::find(settles_.begin(), settles_.end(), node.op->settle) == settles_.end()) settles_.push_back(node.op->settle);
   plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ ? intra_op_threads() : 1), options);
   if (interpreted_) {
     last_use_.assign(graph_.values.size(), -1);
@@ -168,7 +170,18 @@ void Executable::run_stage(Context& context, const Stage& stage, bool timed) con
   if (failure) std::rethrow_exception(failure);
 }
 
+/// What a run that fails had begun still works on its memory.
+struct Executable::Begun {
+  const Executable& executable;
+  int exceptions = std::uncaught_exceptions();
+  ~Begun() {
+    if (std::uncaught_exceptions() == exceptions) return;
+    for (const auto settle : executable.settles_) settle();
+  }
+};
+
 void Executable::run_steps(Context& context) const {
+  const Begun begun{*this};
   const bool timed = profiling_.load(std::memory_order_acquire);
   for (const Stage& stage : plan_.schedule.stages) {
     if (stage.parallel) {
@@ -331,6 +344,7 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
 Tensors Executable::interpret(std::span<const Tensor> arguments) const {
   const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
+  const Begun begun{*this};
   for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i];
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];

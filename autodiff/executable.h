@@ -57,6 +57,7 @@ class Executable {
     std::int64_t offset;
   };
   struct Context;
+  struct Begun;
   struct Borrowed;
 
   void build();
@@ -80,6 +81,7 @@ class Executable {
   std::vector<int> update_of_;                 // storage of a variable -> its update, -1 if it is only read
   std::vector<int> lock_order_;                // updates sorted by variable, so that two executables never wait for each other
   std::vector<int> lock_place_;                // update -> its place in that order
+  std::vector<void (*)()> settles_;            // of the ops that begin what others wait for
   std::vector<int> last_use_;                  // interpreted: node after which a value may go
   mutable std::atomic<bool> profiling_ = false;
   mutable std::unique_ptr<std::atomic<std::int64_t>[]> nanoseconds_;  // by step

@@ -11,6 +11,20 @@ namespace {
 
 bool is_source(const Node& node) { return node.kind != Node::Kind::op; }
 
+/// Do the replicas mean the same call, with operands of the same dtypes and shapes? (Null: the end.)
+bool same_call(const Graph& graph, const Node* node, const Graph& other_graph, const Node* other) {
+  if (!node || !other) return node == other;
+  return node->op == other->op && node->attrs == other->attrs && std::equal(node->inputs.begin(), node->inputs.end(), other->inputs.begin(), other->inputs.end(), [&](ValueId a, ValueId b) { return graph.spec(a) == other_graph.spec(b); });
+}
+
+std::string described(const Graph& graph, const Node* node) {
+  if (!node) return "the end";
+  std::string text(node->op->name);
+  for (const Attr& each : node->attrs) text.append(" ").append(each.name).append("=").append(to_string(each.value));
+  for (const ValueId input : node->inputs) text += " of " + to_string(graph.spec(input));
+  return text;
+}
+
 }  // namespace
 
 MemberGraphs split_members(const Graph& graph, const std::function<bool(const Variable&)>& own) {
@@ -88,8 +102,10 @@ std::vector<Tensors> Members::run(std::span<const Tensors> arguments, const Join
     for (std::size_t m = 0; m < runs.size(); ++m) {
       const Node* node = runs[m].advance();
       if (m == 0) first = node;
-      else if (!node != !first || (node && (node->op != first->op || node->attrs.size() != first->attrs.size())))
-        throw InternalError("the members of a step come to different collectives");
+      else if (!same_call(members_[0]->graph(), first, members_[m]->graph(), node))
+        throw FailedPreconditionError("the replicas of a step come to different collectives: replica 0 to " + described(members_[0]->graph(), first) + ", replica " + std::to_string(m) + " to " +
+                                          described(members_[m]->graph(), node),
+                                      {}, "what a step does must not depend on the replica");
       if (node) inputs[m] = runs[m].inputs(), outputs[m] = runs[m].outputs();
     }
     if (!first) break;

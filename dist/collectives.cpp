@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/tensor/base/error.h>
@@ -25,13 +26,43 @@ Groups& groups() {
 
 // ---- calls under way, by where their first tensor lies
 
+struct StartedCall {
+  Communicator* communicator = nullptr;
+  Communicator::Ticket ticket = 0;
+  std::thread::id thread = std::this_thread::get_id();
+  Tensors kept = {};  // outside graphs, whose memory stays: the tensors may be forgotten before anybody waits
+};
 struct Started {
   std::mutex mutex;
-  std::map<const void*, Communicator::Ticket> tickets;
+  std::map<const void*, StartedCall> calls;
 };
 Started& started() {
   static auto* instance = new Started;
   return *instance;
+}
+
+/// Where the first bytes lie; null if there are none.
+const void* place_of(std::span<const std::int64_t> bytes, const void* const* tensors) {
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    if (bytes[i] > 0) return tensors[i];
+  return nullptr;
+}
+
+void settle() {
+  std::vector<StartedCall> own;
+  {
+    const std::lock_guard lock(started().mutex);
+    std::erase_if(started().calls, [&](const auto& entry) {
+      const bool mine = entry.second.thread == std::this_thread::get_id() && entry.second.kept.empty();
+      if (mine) own.push_back(entry.second);
+      return mine;
+    });
+  }
+  for (const StartedCall& call : own) try {
+      call.communicator->wait(call.ticket);
+    } catch (const std::exception&) {
+      return;  // the exception on its way says more
+    }
 }
 
 // ---- what the rows have in common
@@ -124,8 +155,10 @@ BoundKernel start_kernel(const BindContext& context) {
       now.parts.push_back({out[i], bytes[i]});
     }
     const Communicator::Ticket ticket = group.start(std::move(now));
+    const void* place = place_of(bytes, out);
+    if (!place) return;
     const std::lock_guard lock(started().mutex);
-    started().tickets[out[0]] = ticket;
+    started().calls[place] = {.communicator = &group, .ticket = ticket};
   };
 }
 
@@ -133,15 +166,17 @@ BoundKernel wait_kernel(const BindContext& context) {
   std::vector<std::int64_t> bytes;
   for (std::size_t i = 0; i < context.input_count(); ++i) bytes.push_back(bytes_of(context.input(i)));
   return [bytes, &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
-    Communicator::Ticket ticket = 0;
+    const void* place = place_of(bytes, in);
+    if (!place) return;
+    StartedCall call;
     {
       const std::lock_guard lock(started().mutex);
-      const auto found = started().tickets.find(in[0]);
-      if (found == started().tickets.end()) throw FailedPreconditionError("these tensors are not being reduced", "all_reduce_wait", "give it what all_reduce_start returned, once");
-      ticket = found->second;
-      started().tickets.erase(found);
+      const auto found = started().calls.find(place);
+      if (found == started().calls.end()) throw FailedPreconditionError("these tensors are not being reduced", "all_reduce_wait", "give it what all_reduce_start returned, once");
+      call = std::move(found->second);
+      started().calls.erase(found);
     }
-    group.wait(ticket);
+    group.wait(call.ticket);
     for (std::size_t i = 0; i < bytes.size(); ++i)
       if (in[i] != out[i]) std::memcpy(out[i], in[i], std::size_t(bytes[i]));
   };
@@ -201,15 +236,10 @@ std::vector<OpDef> collective_rows() {
   };
   add({.name = "all_reduce", .doc = "the reduction over all ranks", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = all_reduce_gradient, .cpu = in_place_kernel<Collective::all_reduce>, .over_inputs = true});
   add({.name = "broadcast", .doc = "the root's value", .attrs = {{.name = "root", .type = AttrType::integer, .fallback = std::int64_t(0)}, group_attr(), label_attr()}, .infer = same_specs, .gradient = broadcast_gradient, .cpu = in_place_kernel<Collective::broadcast>, .over_inputs = true});
-  add({.name = "all_gather", .doc = "the ranks' values, along the first axis", .attrs = {group_attr(), label_attr()},
-       .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), 1); },
-       .gradient = [](const GradContext& context) { return Gradients{reduce_scatter(context.upstream(), ReduceOp::sum, options_of(context))}; }, .cpu = exchange_kernel<Collective::all_gather>});
-  add({.name = "reduce_scatter", .doc = "this rank's part of the reduction, along the first axis", .attrs = {op_attr(), group_attr(), label_attr()},
-       .infer = [](InferContext& context) { first_axis(context, 1, group_of_call(context).size()); }, .gradient = reduce_scatter_gradient, .cpu = exchange_kernel<Collective::reduce_scatter>});
-  add({.name = "all_to_all", .doc = "part k of the first axis goes to rank k", .attrs = {group_attr(), label_attr()},
-       .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), group_of_call(context).size()); },
-       .gradient = [](const GradContext& context) { return Gradients{all_to_all(context.upstream(), options_of(context))}; }, .cpu = exchange_kernel<Collective::all_to_all>});
-  add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true, .early = true});
+  add({.name = "all_gather", .doc = "the ranks' values, along the first axis", .attrs = {group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), 1); }, .gradient = [](const GradContext& context) { return Gradients{reduce_scatter(context.upstream(), ReduceOp::sum, options_of(context))}; }, .cpu = exchange_kernel<Collective::all_gather>});
+  add({.name = "reduce_scatter", .doc = "this rank's part of the reduction, along the first axis", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, 1, group_of_call(context).size()); }, .gradient = reduce_scatter_gradient, .cpu = exchange_kernel<Collective::reduce_scatter>});
+  add({.name = "all_to_all", .doc = "part k of the first axis goes to rank k", .attrs = {group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), group_of_call(context).size()); }, .gradient = [](const GradContext& context) { return Gradients{all_to_all(context.upstream(), options_of(context))}; }, .cpu = exchange_kernel<Collective::all_to_all>});
+  add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true, .settle = settle});
   add({.name = "all_reduce_wait", .doc = "what all_reduce_start began, when it is done", .max_inputs = -1, .attrs = {group_attr(), label_attr()}, .infer = same_specs, .gradient = wait_gradient, .cpu = wait_kernel, .over_inputs = true});
   return rows;
 }
@@ -324,7 +354,13 @@ Tensor all_to_all(const Tensor& x, const CollectiveOptions& options) {
 }
 Tensors all_reduce_start(std::span<const Tensor> tensors, ReduceOp op, const CollectiveOptions& options) {
   static const OpDef& def = row("all_reduce_start");
-  return apply_all(def, tensors, {{"op", name_of(op)}, {"group", id_of(options)}, {"label", options.label}});
+  Tensors begun = apply_all(def, tensors, {{"op", name_of(op)}, {"group", id_of(options)}, {"label", options.label}});
+  if (!listeners().tracer) {
+    const std::lock_guard lock(started().mutex);
+    for (const Tensor& each : begun)
+      if (const auto found = started().calls.find(each.raw()); found != started().calls.end()) found->second.kept = begun;
+  }
+  return begun;
 }
 Tensors all_reduce_wait(std::span<const Tensor> started, const CollectiveOptions& options) {
   static const OpDef& def = row("all_reduce_wait");

@@ -34,6 +34,7 @@ double Replicas::contribution(double loss, const std::optional<dist::Replica>& r
 
 BatchPart Replicas::cut(const Tensors& whole) const {
   if (!several()) return {whole, {}};
+  if (whole.empty()) throw InvalidArgumentError("a batch without tensors cannot be cut into the replicas' parts", "fit");
   Tensors rows;
   for (const Tensor& each : whole) {
     if (each.ndim() == 0 || each.shape()[0] != whole[0].shape()[0])

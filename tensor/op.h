@@ -318,8 +318,9 @@ struct OpDef {
   std::string_view no_cuda = {};
   /// Output i may lie over input i, if nobody needs that any more.
   bool over_inputs = false;
-  /// Begins something that takes time while others compute: inside a graph it runs as soon as its operands exist.
-  bool early = false;
+  /// Set where the op begins something that takes time while others compute: inside a graph it runs as soon as its operands exist. Waits for what
+  /// this thread began and another op should have waited for: called when that one is not reached, before memory goes. Does not throw.
+  void (*settle)() = nullptr;
 };
 
 /// All rows, in the order of the families. Built once, on first use.

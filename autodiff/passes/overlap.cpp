@@ -17,7 +17,7 @@ Graph overlap(const Graph& graph) {
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (node.kind != Node::Kind::op || node.effect == Effect::none) continue;
-    if (node.op->early) {
+    if (node.op->settle) {
       int earliest = last_effect;
       for (const ValueId input : node.inputs) earliest = std::max(earliest, place[std::size_t(graph.values[std::size_t(input)].node)]);
       moved = moved || earliest < int(n);

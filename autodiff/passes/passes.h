@@ -23,7 +23,7 @@ Graph merge_common(const Graph& graph);
 Graph fuse_gemm(const Graph& graph);
 /// Chains of pointwise ops, and the sums that end them, become one pass over memory.
 Graph fuse_pointwise(const Graph& graph);
-/// Moves rows that begin something (`early`) up to where their operands exist.
+/// Moves rows that begin something (`settle`) up to where their operands exist.
 Graph overlap(const Graph& graph);
 
 /// A row of the pass list: its name, and its function (null for the three that decide the memory plan and the schedule).

@@ -143,6 +143,31 @@ TEST(AllReduce, ReducesSeveralTensorsAsOneMessage) {
   EXPECT_TRUE(same_bits(a, brought(dist::rank(), {3, 5}, float32))) << "the input was overwritten";
 }
 
+TEST(AllReduce, IsSettledWhenWhatFollowsItFails) {
+  // What was begun writes into memory that the next call uses again, unless it has ended before.
+  const auto f = autodiff::function([](const Tensor& x, const Tensor& index) {
+    const Tensors started = dist::all_reduce_start(std::array{x * 2.0f});
+    const Tensor picked = gather(x, index);  // throws where there is no such element
+    return Tensors{dist::all_reduce_wait(started)[0], picked};
+  });
+  const Tensor x = brought(dist::rank(), {1000}, float32);
+  for (int time = 0; time < 3; ++time) {
+    EXPECT_THROW(f(x + 1.0f, constant({1000})), InvalidArgumentError);
+    const Tensors results = f(x, constant({7}));
+    EXPECT_TRUE(same_bits(results[0], reduced(ReduceOp::sum, {1000}, float32) * 2.0f));
+  }
+  // Outside functions the tensors live until somebody waits, which nobody does here.
+  for (int time = 0; time < 3; ++time) dist::all_reduce_start(std::array{x + 1.0f});
+  EXPECT_TRUE(same_bits(dist::all_reduce_wait(dist::all_reduce_start(std::array{x}))[0], reduced(ReduceOp::sum, {1000}, float32)));
+}
+
+TEST(AllReduce, OfNothingAtAllNeedsNoWait) {
+  const Tensors first = dist::all_reduce_start(std::array{zeros({0}, float32), zeros({0, 3}, float32)});
+  const Tensors second = dist::all_reduce_start(std::array{zeros({0}, float32), brought(dist::rank(), {9}, float32)});
+  EXPECT_TRUE(same_bits(dist::all_reduce_wait(second)[1], reduced(ReduceOp::sum, {9}, float32)));
+  EXPECT_EQ(dist::all_reduce_wait(first)[1].shape(), (Shape{0, 3}));
+}
+
 TEST(AllReduce, RunsInsideATracedFunctionAndOverlapsWithWhatDoesNotNeedIt) {
   const auto f = autodiff::function([](const Tensor& x) {
     const Tensors started = dist::all_reduce_start(std::array{x * 2.0f, x + 1.0f});

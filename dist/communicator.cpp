@@ -78,7 +78,7 @@ Communicator::Ticket Communicator::start(Call call) {
     const std::lock_guard lock(mutex_);
     if (failure_) std::rethrow_exception(failure_);
     ticket = entry.ticket = next_++;
-    entry.record = flight_recorder().add({.sequence = std::int64_t(ticket), .communicator = name_, .what = to_string(entry.call), .label = entry.call.label, .bytes = entry.call.nbytes()});
+    entry.record = flight_recorder().add(std::int64_t(ticket), name_, entry.call);
     queue_.push_back(std::move(entry));
   }
   if (options_.thread) work_.notify_one();

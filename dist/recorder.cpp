@@ -23,10 +23,15 @@ const char* name(CallState state) {
 
 }  // namespace
 
-std::uint64_t FlightRecorder::add(Record record) {
+std::uint64_t FlightRecorder::add(std::int64_t sequence, const std::string& communicator, const Call& call) {
   const std::lock_guard lock(mutex_);
-  record.queued = now();
-  ring_[next_ % kRecords] = std::move(record);
+  Record& record = ring_[next_ % kRecords];
+  record.sequence = sequence;
+  record.communicator = communicator;
+  record.call.kind = call.kind, record.call.op = call.op, record.call.dtype = call.dtype, record.call.root = call.root, record.call.count = call.count;
+  record.call.label = call.label;
+  record.state = CallState::queued;
+  record.queued = now(), record.started = record.ended = 0;
   return next_++;
 }
 
@@ -58,8 +63,8 @@ void FlightRecorder::write(const std::string& path, int rank, const std::string&
   gethostname(host, sizeof host - 1);
   nlohmann::ordered_json json{{"rank", rank}, {"host", host}, {"process", getpid()}, {"reason", reason}, {"records", nlohmann::ordered_json::array()}};
   for (const Record& each : records())
-    json["records"].push_back({{"sequence", each.sequence}, {"communicator", each.communicator}, {"what", each.what}, {"label", each.label},
-                               {"bytes", each.bytes}, {"state", name(each.state)}, {"queued", each.queued}, {"started", each.started}, {"ended", each.ended}});
+    json["records"].push_back({{"sequence", each.sequence}, {"communicator", each.communicator}, {"what", to_string(each.call)}, {"label", each.call.label},
+                               {"bytes", each.call.nbytes()}, {"state", name(each.state)}, {"queued", each.queued}, {"started", each.started}, {"ended", each.ended}});
   std::ofstream file(path);
   // (A long label loses its beginning on the way, and with it perhaps half a character.)
   file << json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <lockstep/dist/communicator.h>
+
 namespace lockstep::dist {
 
 /// What became of a collective.
@@ -18,9 +20,7 @@ enum class CallState : std::uint8_t { queued, running, done, failed };
 struct Record {
   std::int64_t sequence = 0;    // counts from 1 within its communicator
   std::string communicator;
-  std::string what;             // "all_reduce sum float32 x 1000"
-  std::string label;
-  std::int64_t bytes = 0;
+  Call call;                    // without its buffers
   CallState state = CallState::queued;
   double queued = 0, started = 0, ended = 0;  // seconds since the process began to record; 0: not yet
 };
@@ -29,8 +29,8 @@ struct Record {
 class FlightRecorder {
  public:
   static constexpr std::size_t kRecords = 1000;
-  /// Returns the record's ticket for the calls below. A ticket whose record has been overwritten is ignored.
-  std::uint64_t add(Record record);
+  /// Returns the record's ticket for the calls below. A ticket whose record has been overwritten is ignored. Allocates nothing once the ring is full.
+  std::uint64_t add(std::int64_t sequence, const std::string& communicator, const Call& call);
   void started(std::uint64_t ticket);
   void ended(std::uint64_t ticket, bool failed);
   /// Oldest first.

@@ -65,7 +65,8 @@ std::uint32_t* word_of(std::atomic<std::uint64_t>& counter) {
 
 // ---- LocalGroup
 
-LocalGroup::LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double timeout) : rank_of_(std::move(rank_of)), timeout_(timeout) {
+LocalGroup::LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double timeout, std::function<void()> while_waiting)
+    : rank_of_(std::move(rank_of)), timeout_(timeout), while_waiting_(std::move(while_waiting)) {
   const std::lock_guard lock(mpi_mutex());
   check_mpi(MPI_Comm_rank(comm, &index_));
   check_mpi(MPI_Comm_size(comm, &size_));
@@ -124,6 +125,7 @@ void LocalGroup::await(int peer, const CallHeader& call) {
   }
   const auto since = std::chrono::steady_clock::now();
   for (;;) {
+    if (while_waiting_) while_waiting_();
     sleep_before(theirs, wanted);
     if (theirs.round.load(std::memory_order_acquire) >= wanted) return;
     if (theirs.left.load(std::memory_order_acquire) && theirs.round.load(std::memory_order_acquire) < wanted) {
@@ -145,8 +147,8 @@ void LocalGroup::await(int peer, const CallHeader& call) {
 }
 
 /// Sleeps until a peer has published, or for a moment.
-void LocalGroup::sleep_before(Slot& theirs, std::uint64_t wanted) {
-  const timespec moment{0, 10'000'000};
+void LocalGroup::sleep_before(Slot& theirs, std::uint64_t wanted) const {
+  const timespec moment{0, while_waiting_ ? 50'000 : 10'000'000};
   theirs.sleepers.fetch_add(1);
   // The kernel compares once more: whoever publishes after this sees a sleeper.
   const std::uint64_t present = theirs.round.load();

@@ -42,8 +42,9 @@ class LocalGroup {
   /// Bytes of a buffer: what a round moves stays in the second cache.
   static constexpr std::size_t kBuffer = std::size_t(256) << 10;
 
-  /// `comm` holds the ranks of one host; `rank_of` numbers them in messages. All ranks call it.
-  LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double timeout);
+  /// `comm` holds the ranks of one host; `rank_of` numbers them in messages; `while_waiting`, if there is one, is called again and again by who
+  /// waits. All ranks call it.
+  LocalGroup(MPI_Comm comm, std::function<int(int)> rank_of, double timeout, std::function<void()> while_waiting);
   ~LocalGroup();
   LocalGroup(const LocalGroup&) = delete;
   LocalGroup& operator=(const LocalGroup&) = delete;
@@ -83,10 +84,11 @@ class LocalGroup {
   std::byte* buffer_of(int peer, std::uint64_t round) { return segments_[std::size_t(peer)] + slot_bytes() + (round % 2) * kBuffer; }
   void throw_failures();
   void await(int peer, const CallHeader& call);
-  static void sleep_before(Slot& theirs, std::uint64_t wanted);
+  void sleep_before(Slot& theirs, std::uint64_t wanted) const;
 
   std::function<int(int)> rank_of_;
   double timeout_;
+  std::function<void()> while_waiting_;
   int index_ = 0, size_ = 1;
   bool crowded_ = false;  // fewer cores than ranks: spinning would only keep the others from working
   std::uint64_t round_ = 0;

@@ -105,6 +105,9 @@ std::vector<Time> times_of(const std::vector<Way>& ways, double seconds) {
   return result;
 }
 
+/// Seconds that the messages between the hosts take at least: each sends (and receives) all of its sum but its own part, and the same of results.
+double link_seconds(std::int64_t bytes, int hosts, double gbps) { return 8.0 * double(bytes) * 2 * (hosts - 1) / hosts / (gbps * 1e9); }
+
 MPI_Op mpi_op(ReduceOp op) { return op == ReduceOp::max ? MPI_MAX : op == ReduceOp::min ? MPI_MIN : MPI_SUM; }
 
 struct Buffers {
@@ -164,15 +167,19 @@ void measure(const AllReduceOptions& options) {
     }
     const auto gigabytes = [&](double time) { return 1e-3 * double(bytes) / time; };
     if (communicator.rank() == 0) {
-      const nlohmann::ordered_json line{{"bench", "allreduce"}, {"ranks", ranks}, {"hosts", communicator.topology().hosts()}, {"dtype", options.dtype}, {"op", options.op}, {"bytes", bytes},
+      nlohmann::ordered_json line{{"bench", "allreduce"}, {"ranks", ranks}, {"hosts", communicator.topology().hosts()}, {"dtype", options.dtype}, {"op", options.op}, {"bytes", bytes},
                                         {"us", us[0]}, {"least_us", least[0]}, {"algorithm_GBps", gigabytes(us[0])}, {"bus_GBps", bus * gigabytes(us[0])},
                                         {"in_flight", in_flight}, {"in_flight_us", us[1]}, {"in_flight_bus_GBps", bus * gigabytes(us[1])},
                                         {"mpi_us", us[2]}, {"mpi_least_us", least[2]}, {"mpi_bus_GBps", bus * gigabytes(us[2])}, {"ratio", us[2] / us[0]}, {"in_flight_ratio", us[2] / us[1]},
                                         {"copy_us", us[3]}, {"copy_GBps", gigabytes(us[3])}, {"correct", correct}};
+      const int hosts = communicator.topology().hosts();
+      const bool linked = options.link_gbps > 0 && hosts > 1;
+      const double share = 1e6 * link_seconds(bytes, hosts, options.link_gbps) / us[0];
+      if (linked) line["link_share"] = share;
       if (options.json) std::printf("%s\n", line.dump().c_str());
       else
-        std::printf("%12ld %12.2f %8.2f %12.2f %8.2f %12.2f %8.2f %7.2f %12.2f%s\n", long(bytes), us[0], bus * gigabytes(us[0]), us[1], bus * gigabytes(us[1]), us[2], bus * gigabytes(us[2]), us[2] / us[0],
-                    gigabytes(us[3]), correct ? "" : "  WRONG");
+        std::printf("%12ld %12.2f %8.2f %12.2f %8.2f %12.2f %8.2f %7.2f %12.2f%s%s\n", long(bytes), us[0], bus * gigabytes(us[0]), us[1], bus * gigabytes(us[1]), us[2], bus * gigabytes(us[2]), us[2] / us[0],
+                    gigabytes(us[3]), linked ? ("  " + std::to_string(int(100 * share + 0.5)) + " % of the link").c_str() : "", correct ? "" : "  WRONG");
       std::fflush(stdout);
     }
     if (!correct) throw InternalError("the " + options.op + " of " + std::to_string(bytes) + " bytes of " + options.dtype + " is wrong", "bench allreduce");

@@ -46,6 +46,7 @@ struct AllReduceOptions {
   std::string dtype = "float32";
   std::string op = "sum";
   double seconds = 1;  // per size
+  double link_gbps = 0;  // of a host's link, if its share is to be told
   bool json = false;
 };
 /// `lockstep bench allreduce`: blocking and in flight, beside MPI_Allreduce and a copy in memory. Throws InternalError where the result is wrong.

@@ -72,7 +72,7 @@ TEST(Queue, IsRunByItsThreadWhileNobodyWaits) {
   const auto ticket = communicator->start({.kind = dist::Collective::all_gather, .dtype = float64, .count = 10, .input = input.data(), .output = output.data(), .label = "run by the thread"});
   const auto done = [] {
     const std::vector<dist::Record> records = dist::flight_recorder().records();
-    return records.back().label == "run by the thread" && records.back().state == dist::CallState::done;
+    return records.back().call.label == "run by the thread" && records.back().state == dist::CallState::done;
   };
   for (int wait = 0; wait < 5000 && !done(); ++wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_TRUE(done());
@@ -82,7 +82,7 @@ TEST(Queue, IsRunByItsThreadWhileNobodyWaits) {
 
 TEST(FlightRecorder, WritesLabelsThatEndInTheMiddleOfACharacter) {
   dist::FlightRecorder recorder;
-  recorder.add({.sequence = 1, .communicator = "world", .what = "barrier", .label = "\xa4hne"});
+  recorder.add(1, "world", {.label = "\xa4hne"});
   const std::string path = testing::TempDir() + "lockstep-recorder-test-" + std::to_string(getpid()) + ".json";
   recorder.write(path, 0, "half of \xc3");
   const auto json = nlohmann::json::parse(std::ifstream(path));

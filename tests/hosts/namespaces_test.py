@@ -1,4 +1,5 @@
 """`lockstep run` across two hosts made of namespaces, two ranks on each, and the script that makes them."""
+import json
 import os
 import pathlib
 import re
@@ -34,6 +35,12 @@ class AcrossHosts(JobTest):
     def test_trains_across_hosts_to_the_same_bits_as_alone(self):
         job = self.run_across("--", PROMISE, "cnn", 4, environment={"OMP_NUM_THREADS": "1"})
         self.assertEqual(hashes(job.out), {("4", hash_alone("cnn", 4))}, job.out)
+
+    def test_large_sums_cross_a_slow_link_on_all_ranks_at_once(self):
+        # More than the sockets hold: who waits for a neighbour must keep the messages of the other host moving.
+        job = self.run_across("--", LOCKSTEP, "bench", "allreduce", "--min", "16m", "--max", "16m", "--seconds", 0.1, "--link-gbps", 1, "--json", environment={"LOCKSTEP_TIMEOUT": "30"})
+        line = json.loads(job.out)
+        self.assertEqual((line["ranks"], line["hosts"], line["bytes"], line["correct"]), (4, 2, 16 << 20, True))
 
     def test_takes_the_hosts_from_a_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=" with spaces") as file:

@@ -55,6 +55,7 @@ void add_bench(CLI::App& app) {
   bench->add_option("--op", all_reduce.op, "allreduce: sum, mean, max or min");
   bench->add_option("--link-gbps", all_reduce.link_gbps, "allreduce: the speed of a host's link in Gbit/s: what share of it the sum makes use of")->check(CLI::PositiveNumber);
   bench->add_option("--mode", scaling.mode, "scaling: weak (a batch a rank) or strong (one batch for all)")->check(CLI::IsMember({"weak", "strong"}));
+  bench->add_option("--shards", scaling.shards, "scaling: what so many shards cost, beside as many as ranks")->check(CLI::PositiveNumber);
   bench->add_option("--plot", scaling.plot, "scaling: an SVG file to write");
   bench->add_option("--emulate-step-ms", scaling.emulate_ms, "scaling: sleep F,B ms for forward and backward pass, as a host does while a device computes")->delimiter(',')->expected(2)->check(CLI::NonNegativeNumber);
   bench->add_option("--megabytes", checkpoint.megabytes, "checkpoint: of the weights")->check(CLI::PositiveNumber);

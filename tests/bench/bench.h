@@ -59,6 +59,7 @@ struct ScalingOptions {
   std::vector<int> ranks{1, 2};
   std::string mode = "weak";          // each rank a whole batch, or ("strong") a part of one
   double seconds = 5;                 // of measuring, per number of ranks
+  int shards = 0;                     // compare so many with as many as there are ranks; 0: the step and its reductions
   std::vector<double> emulate_ms = {};  // forward and backward pass of an emulated device; none: the host computes
   bool json = false;
   std::string plot = {};              // an SVG file to write

@@ -62,6 +62,11 @@ ScalingPoint measured_by_job(int ranks, const ScalingOptions& options) {
 
 void run_scaling(const ScalingOptions& options) {
   if (options.emulate_ms.empty() && options.workload == "resnet50") throw InvalidArgumentError("resnet50 is measured on an emulated device only", "bench scaling", "--emulate-step-ms F,B");
+  if (options.shards > 0) {
+    if (is_rank()) return measure_shards(options);
+    for (const int ranks : options.ranks) run_as_ranks(ranks, {});
+    return;
+  }
   if (is_rank()) {
     const ScalingPoint point = options.emulate_ms.empty() ? measure_workload(options) : measure_emulated(options);
     if (dist::is_chief()) std::printf("%s\n", to_json(point).dump().c_str());

@@ -33,6 +33,8 @@ struct ScalingPoint {
 /// Measures on this rank, together with the others.
 ScalingPoint measure_workload(const ScalingOptions& options);
 ScalingPoint measure_emulated(const ScalingOptions& options);
+/// Measures and prints what more shards than ranks cost.
+void measure_shards(const ScalingOptions& options);
 
 /// Milliseconds of each of `ways` (so many steps in a row), in turns for `seconds`, as ScalingPoint has them.
 std::vector<double> step_times(const std::vector<std::function<void(int steps)>>& ways, double seconds);

@@ -103,7 +103,8 @@ Tensors RNN::call(std::span<const Tensor> inputs, const CallOptions& options) {
   require(steps > 0, "the sequence has no steps");
   Tensors states;
   for (std::size_t i = 0; i < shapes.size(); ++i)
-    states.push_back(inputs.size() > 1 ? inputs[i + 1] : sequence_.stateful ? states_[i].value() : zeros(shapes[i], x.dtype()));
+    states.push_back(inputs.size() > 1 ? inputs[i + 1] : sequence_.stateful ? states_[i].value()
+                                                                            : zeros(shapes[i], x.dtype()));
   if (sequence_.go_backwards) {
     x = reverse(x, 1);
     if (mask.defined()) mask = reverse(mask, 1);
@@ -174,7 +175,8 @@ void check_units(RecurrentOptions& o, const char* owner) {
   if (!o.recurrent_activation) o.recurrent_activation = "linear";
 }
 
-std::int64_t gates_of(CellKind kind) { return kind == CellKind::simple ? 1 : kind == CellKind::lstm ? 4 : 3; }
+std::int64_t gates_of(CellKind kind) { return kind == CellKind::simple ? 1 : kind == CellKind::lstm ? 4
+                                                                                                    : 3; }
 
 }  // namespace
 
@@ -394,9 +396,21 @@ void TimeDistributed::build(const Shape& input) {
   folded[0] *= input[1];
   track(layer_->name(), layer_.ptr())->build_for(folded);
 }
-Tensor TimeDistributed::call(const Tensor& x) {
+Tensor TimeDistributed::call(const Tensor& x, const CallOptions& options) {
   require(x.ndim() >= 3, "the input needs at least three axes (batch, steps, ...), got " + to_string(x.shape()));
-  return unfold_steps((*layer_)(fold_steps(x)), x.shape()[0], x.shape()[1]);
+  const Tensor mask = options.mask_of(0);
+  require(!mask.defined() || (mask.ndim() >= 2 && mask.shape()[0] == x.shape()[0] && mask.shape()[1] == x.shape()[1]),
+          "the mask must begin with the axes (batch, steps) of the input " + to_string(x.shape()) + (mask.defined() ? ", got " + to_string(mask.shape()) : ""));
+  // All steps at once are the same as one after the other, except where each of them moves the state of the layer on.
+  const std::vector<Variable> state = layer_->variables();
+  if (!options.training || std::all_of(state.begin(), state.end(), [](const Variable& variable) { return variable.trainable(); })) {
+    const Tensor folded = mask.defined() ? fold_steps(mask) : Tensor();
+    return unfold_steps((*layer_)(fold_steps(x), {.training = options.training, .mask = {folded}}), x.shape()[0], x.shape()[1]);
+  }
+  const std::vector<Tensor> steps = unstack(x, 1), masks = mask.defined() ? unstack(mask, 1) : std::vector<Tensor>();
+  std::vector<Tensor> outputs;
+  for (std::size_t t = 0; t < steps.size(); ++t) outputs.push_back((*layer_)(steps[t], {.training = options.training, .mask = {masks.empty() ? Tensor() : masks[t]}}));
+  return stack(outputs, 1);
 }
 
 }  // namespace lockstep::nn

@@ -215,7 +215,7 @@ class TimeDistributed : public Layer {
 
  protected:
   void build(const Shape& input) override;
-  Tensor call(const Tensor& x) override;
+  Tensor call(const Tensor& x, const CallOptions& options) override;
 
  private:
   Ref<Layer> layer_;

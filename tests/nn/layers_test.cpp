@@ -158,6 +158,25 @@ TEST(GRU, DropsOneMaskForAllStepsInTrainingOnly) {
   EXPECT_NE(gru(x, {.training = true}).to_vector<float>(), gru(x, {.training = true}).to_vector<float>());
 }
 
+TEST(TimeDistributed, MovesTheStateOfItsLayerOnStepByStep) {
+  // As a loop over the steps does it: each is normalized by its own statistics.
+  BatchNormalization alone;
+  TimeDistributed steps{BatchNormalization()};
+  const Tensor x = constant({{{1.f}, {10.f}}, {{3.f}, {30.f}}});
+  const std::vector<Tensor> each = unstack(x, 1);
+  const Tensor expected = stack(std::array{alone(each[0], {.training = true}), alone(each[1], {.training = true})}, 1);
+  expect_near(steps(x, {.training = true}), expected, 0);
+  expect_near(steps(x), stack(std::array{alone(each[0]), alone(each[1])}, 1), 0);
+}
+
+TEST(TimeDistributed, HandsItsLayerTheMaskOfItsSteps) {
+  TimeDistributed pooled{GlobalAveragePooling1D()};
+  const Tensor x = constant({{{{1.f}, {3.f}}, {{5.f}, {7.f}}}});
+  const Tensor mask = constant({{{true, false}, {true, true}}});
+  EXPECT_EQ(pooled(x, {.mask = {mask}}).to_vector<float>(), (std::vector<float>{1, 6}));
+  EXPECT_THROW(pooled(x, {.mask = {constant({{true}})}}), InvalidArgumentError);
+}
+
 TEST(Bidirectional, MakesItsMirrorImageByItself) {
   Bidirectional layer(LSTM({.units = 2, .return_sequences = true}));
   EXPECT_EQ(layer(ones({1, 3, 2})).shape(), (Shape{1, 3, 4}));

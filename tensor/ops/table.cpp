@@ -12,6 +12,7 @@ std::vector<OpDef> arithmetic_rows();
 std::vector<OpDef> reduce_rows();
 std::vector<OpDef> scan_rows();
 std::vector<OpDef> array_rows();
+std::vector<OpDef> join_rows();
 std::vector<OpDef> create_rows();
 std::vector<OpDef> index_rows();
 std::vector<OpDef> sort_rows();
@@ -25,7 +26,7 @@ std::vector<OpDef> random_rows();
 
 std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
-  for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, create_rows, index_rows, sort_rows,
+  for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, sort_rows,
                             matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows}) {
     std::vector<OpDef> part = family();
     std::move(part.begin(), part.end(), std::back_inserter(rows));

@@ -231,6 +231,9 @@ void save_keras(const nn::Model& model, const std::string& path) {
   if (path.ends_with(".weights.h5")) throw InvalidArgumentError("'" + path + "' is the name of a file of weights", "save_keras", "call save_keras_weights, or end the name in .keras or .h5");
   if (!legacy && !path.ends_with(".keras")) throw InvalidArgumentError("a model is saved as .keras or .h5, '" + path + "' has another ending", "save_keras");
   require_built(model);
+  const Json config = keras::model_config(model);
+  keras::require_expressible(config);
+  if (legacy && !config["config"].contains("layers")) throw InvalidArgumentError("legacy .h5 holds a Sequential or a Functional, not a " + model.class_name() + ", whose weights Keras would not find in it", "save_keras", "end the name in .keras");
   by_rank_0(path, [&] { legacy ? write_legacy(model, path) : write_keras(model, path); });
 }
 

@@ -30,7 +30,8 @@ void load_keras_weights(nn::Model& model, const std::string& path);
 
 /// Writes the model: architecture, weights, how it is compiled and the optimizer's state, as .keras or legacy .h5 by the name's ending. The file of that name is
 /// replaced when the new one is complete. All ranks call it: rank 0 writes, the others wait.
-/// Throws InvalidArgumentError for another ending, FailedPreconditionError for a model without weights yet, NotFoundError if there is no such directory,
+/// Throws InvalidArgumentError for another ending, for a Sequential in which a layer stands twice (Keras's files cannot say that), and for a model of one's own as
+/// legacy .h5; FailedPreconditionError for a model without weights yet, NotFoundError if there is no such directory,
 /// ResourceExhaustedError if it cannot be written in full; on the other ranks AbortedError.
 void save_keras(const nn::Model& model, const std::string& path);
 /// Writes the weights (and, of a compiled model, the optimizer's state) as .weights.h5. Throws as save_keras.

@@ -15,8 +15,9 @@ struct Group {
   std::string name;  // of the layer or the optimizer
   std::vector<Variable> variables;
 };
-/// The groups of a model's weights, in the order in which Keras walks them.
-std::vector<Group> weight_groups(const nn::Model& model);
+/// The groups of a model's weights, in the order in which Keras walks them. Layers "NAME_0", "NAME_1", ... of a class of one's own are Keras's list NAME,
+/// unless the file that is to be read has them by these names.
+std::vector<Group> weight_groups(const nn::Model& model, const hdf5::File* file = nullptr);
 
 /// Values for variables, found in a file and judged: nothing is assigned before all of them are there.
 class Assignments {

@@ -98,12 +98,12 @@ std::string now() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d@%H:%M:%S", &parts)};
 }
 
-void write_keras(const nn::Model& model, const std::string& path) {
+void write_keras(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   Json config = keras::model_config(model);
   if (model.compiled()) config["compile_config"] = keras::compile_config(model, false);
   const Temporary weights(path, ".weights.tmp");
   hdf5::File file = hdf5::File::create(weights.path());
-  keras::write_weights(file, model);
+  keras::write_weights(file, model, state);
   file.close();
   Temporary archive(path);
   write_archive(archive.path(), {{.name = "metadata.json", .bytes = Json{{"keras_version", kVersion}, {"date_saved", now()}}.dump()},
@@ -112,7 +112,7 @@ void write_keras(const nn::Model& model, const std::string& path) {
   archive.commit();
 }
 
-void write_legacy(const nn::Model& model, const std::string& path) {
+void write_legacy(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   const Json config = keras::model_config(model);
   Temporary temporary(path);
   hdf5::File file = hdf5::File::create(temporary.path());
@@ -120,15 +120,15 @@ void write_legacy(const nn::Model& model, const std::string& path) {
   file.set_attribute("/", "keras_version", std::string(kVersion));
   file.set_attribute("/", "model_config", keras::legacy_form(config).dump());
   if (model.compiled()) file.set_attribute("/", "training_config", keras::legacy_form(keras::compile_config(model, true)).dump());
-  keras::write_legacy_weights(file, model);
+  keras::write_legacy_weights(file, model, state);
   file.close();
   temporary.commit();
 }
 
-void write_weights_file(const nn::Model& model, const std::string& path) {
+void write_weights_file(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   Temporary temporary(path);
   hdf5::File file = hdf5::File::create(temporary.path());
-  keras::write_weights(file, model);
+  keras::write_weights(file, model, state);
   file.close();
   temporary.commit();
 }
@@ -223,7 +223,8 @@ void load_keras_weights(nn::Model& model, const std::string& path) {
 void save_keras_weights(const nn::Model& model, const std::string& path) {
   if (!path.ends_with(".weights.h5")) throw InvalidArgumentError("Keras knows a file of weights by the ending .weights.h5, '" + path + "' has another", "save_keras_weights");
   require_built(model);
-  by_rank_0(path, [&] { write_weights_file(model, path); });
+  const keras::WholeState state = keras::gather_state(model);
+  by_rank_0(path, [&] { write_weights_file(model, path, state); });
 }
 
 void save_keras(const nn::Model& model, const std::string& path) {
@@ -234,7 +235,8 @@ void save_keras(const nn::Model& model, const std::string& path) {
   const Json config = keras::model_config(model);
   keras::require_expressible(config);
   if (legacy && !config["config"].contains("layers")) throw InvalidArgumentError("legacy .h5 holds a Sequential or a Functional, not a " + model.class_name() + ", whose weights Keras would not find in it", "save_keras", "end the name in .keras");
-  by_rank_0(path, [&] { legacy ? write_legacy(model, path) : write_keras(model, path); });
+  const keras::WholeState state = keras::gather_state(model);
+  by_rank_0(path, [&] { legacy ? write_legacy(model, path, state) : write_keras(model, path, state); });
 }
 
 void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {

@@ -1,12 +1,15 @@
 #include <lockstep/io/keras/weights.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
+#include <lockstep/dist/collectives.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/functional.h>
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/recurrent.h>
@@ -155,27 +158,32 @@ std::vector<Group> optimizer_groups(const nn::Model& model) {
   return groups;
 }
 
-/// A part of the state that each rank keeps for itself alone is not all of it.
-bool is_whole(const std::vector<Group>& groups) {
-  for (const Group& group : groups)
-    for (const Variable& variable : group.variables)
-      if (variable.kind() == StateKind::sharded) return false;
-  return true;
+/// Makes its state, as the first batch would.
+void build_optimizer(const nn::Model& model) {
+  if (model.compile_options().shard_optimizer_state && !model.optimizer().built()) model.optimizer().shard_state();
+  model.optimizer().build(model.trainable_variables());
+}
+
+WholeShapes whole_shapes(const optim::Optimizer& optimizer) {
+  WholeShapes shapes;
+  for (const auto& [variable, whole] : optimizer.sharded_variables()) shapes.emplace(variable.key(), whole);
+  return shapes;
 }
 
 /// Keras keeps the learning rate as float32, and so every float that is no weight.
-Tensor as_keras_has_it(const Variable& variable) {
+Tensor as_keras_has_it(const Variable& variable, const WholeState& whole) {
+  if (const auto found = whole.find(variable.key()); found != whole.end()) return found->second;
   const Tensor value = variable.value();
   return variable.shape().ndim() == 0 && value.dtype() == float64 ? cast(value, float32) : value;
 }
 
-void write_groups(hdf5::File& file, const std::vector<Group>& groups) {
+void write_groups(hdf5::File& file, const std::vector<Group>& groups, const WholeState& whole = {}) {
   for (const Group& group : groups) {
     const std::string vars = joined(group.path, "vars");
     file.make_group(vars);
     file.set_attribute(vars, "name", group.name);
     for (std::size_t i = 0; i < group.variables.size(); ++i)
-      file.write(vars + "/" + std::to_string(i), group.path.starts_with("optimizer") ? as_keras_has_it(group.variables[i]) : group.variables[i].value());
+      file.write(vars + "/" + std::to_string(i), group.path.starts_with("optimizer") ? as_keras_has_it(group.variables[i], whole) : group.variables[i].value());
   }
 }
 
@@ -219,15 +227,22 @@ std::vector<Group> weight_groups(const nn::Model& model, const hdf5::File* file)
 
 // ---- Assignments
 
+const Shape& Assignments::shape_of(const Variable& variable) const {
+  const auto whole = wholes_.find(variable.key());
+  return whole == wholes_.end() ? variable.shape() : whole->second;
+}
+
 void Assignments::add(const Variable& variable, const std::string& path, const std::string& known_as) {
   if (!file_.contains(path)) return differ("'" + path + "' (" + known_as + ") is missing");
   const TensorSpec spec = file_.spec(path);
-  if (spec.shape != variable.shape()) return differ("'" + path + "' has shape " + to_string(spec.shape) + ", " + known_as + " has " + to_string(variable.shape()));
+  if (spec.shape != shape_of(variable)) return differ("'" + path + "' has shape " + to_string(spec.shape) + ", " + known_as + " has " + to_string(shape_of(variable)));
   if (spec.dtype == string || spec.dtype == complex64 || spec.dtype == complex128) return differ("'" + path + "' has elements of " + std::string(name(spec.dtype)) + ", " + known_as + " of " + std::string(name(variable.dtype())));
   values_.push_back({variable, path});
 }
 
 namespace {
+
+Tensor as_dtype(const Tensor& tensor, DType dtype) { return tensor.dtype() == dtype ? tensor : cast(tensor, dtype); }
 
 /// A learning rate that the configuration says in float64 stays as it is where the file has it in float32.
 bool is_as_exact(const Variable& variable, DType in_file, const Tensor& value) {
@@ -244,13 +259,20 @@ void Assignments::apply() {
     if (differences_.size() > kShown) text += "\n  and " + std::to_string(differences_.size() - kShown) + " more";
     throw InvalidArgumentError(text);
   }
-  std::vector<Tensor> read;
-  for (const Value& value : values_) {
-    const Tensor tensor = file_.read(value.path);
-    read.push_back(tensor.dtype() == value.variable.dtype() ? tensor : cast(tensor, value.variable.dtype()));
-  }
-  for (std::size_t i = 0; i < read.size(); ++i)
-    if (!is_as_exact(values_[i].variable, file_.spec(values_[i].path).dtype, read[i])) values_[i].variable.assign(read[i]);
+  std::vector<Tensor> found;
+  for (const Value& value : values_) found.push_back(read(value));
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (!is_as_exact(values_[i].variable, file_.spec(values_[i].path).dtype, found[i])) values_[i].variable.assign(found[i]);
+}
+
+Tensor Assignments::read(const Value& value) const {
+  const Variable& variable = value.variable;
+  if (variable.kind() != StateKind::sharded) return as_dtype(file_.read(value.path), variable.dtype());
+  // The ranks have as many elements each, the last ones zeros at the end.
+  const std::int64_t each = variable.shape().numel(), all = shape_of(variable).numel();
+  const std::int64_t begin = std::min(all, each * dist::rank()), end = std::min(all, begin + each);
+  const Tensor part = as_dtype(file_.read(value.path, begin, end), variable.dtype());
+  return end - begin == each ? part : concat(std::array{part, zeros({each - (end - begin)}, variable.dtype())}, 0);
 }
 
 std::int64_t count_weights(const hdf5::File& file) {
@@ -269,11 +291,19 @@ std::int64_t count_weights(const hdf5::File& file) {
 
 // ---- .weights.h5
 
-void write_weights(hdf5::File& file, const nn::Model& model) {
+WholeState gather_state(const nn::Model& model) {
+  WholeState state;
+  if (!model.compiled() || !model.optimizer().built()) return state;
+  for (const auto& [variable, whole] : model.optimizer().sharded_variables()) {
+    const Tensor all = dist::all_gather(variable.value());
+    if (dist::is_chief()) state.emplace(variable.key(), Tensor::view(all, whole, 0));
+  }
+  return state;
+}
+
+void write_weights(hdf5::File& file, const nn::Model& model, const WholeState& whole) {
   write_groups(file, weight_groups(model));
-  const std::vector<Group> optimizer = optimizer_groups(model);
-  if (is_whole(optimizer)) return write_groups(file, optimizer);
-  warn("save_keras", "the optimizer's state is spread over the ranks and is not written: Keras's files have one place for it");
+  write_groups(file, optimizer_groups(model), whole);
 }
 
 namespace {
@@ -301,12 +331,11 @@ void read_weights(const hdf5::File& file, const nn::Model& model) {
   add_unasked(weights, file, "", asked);
   weights.apply();
   if (!model.compiled() || !file.contains("optimizer")) return;
-  model.optimizer().build(model.trainable_variables());
+  build_optimizer(model);
   const std::vector<Group> optimizer = optimizer_groups(model);
-  Assignments state(file);
+  Assignments state(file, whole_shapes(model.optimizer()));
   add_groups(state, file, optimizer);
-  if (!is_whole(optimizer) || !state.differences().empty())
-    return warn("load_keras", "the optimizer's state is not the one of '" + model.optimizer().name() + "' and begins anew" + (state.differences().empty() ? "" : ": " + state.differences()[0]));
+  if (!state.differences().empty()) return warn("load_keras", "the optimizer's state is not the one of '" + model.optimizer().name() + "' and begins anew: " + state.differences()[0]);
   state.apply();
 }
 
@@ -343,7 +372,7 @@ std::vector<Variable> legacy_variables(const nn::Layer& layer) {
 
 }  // namespace
 
-void write_legacy_weights(hdf5::File& file, const nn::Model& model) {
+void write_legacy_weights(hdf5::File& file, const nn::Model& model, const WholeState& whole) {
   const std::string group = "model_weights";
   file.make_group(group);
   std::vector<std::string> names;
@@ -365,12 +394,12 @@ void write_legacy_weights(hdf5::File& file, const nn::Model& model) {
   write_names(file, group + "/top_level_model_weights", "weight_names", {});
 
   const std::vector<Group> optimizer = optimizer_groups(model);
-  if (optimizer.empty() || !is_whole(optimizer)) return;
+  if (optimizer.empty()) return;
   std::vector<std::string> paths;
   file.make_group("optimizer_weights");
   for (const Variable& variable : optimizer[0].variables) {
     paths.push_back(variable.path());
-    file.write("optimizer_weights/" + paths.back(), as_keras_has_it(variable));
+    file.write("optimizer_weights/" + paths.back(), as_keras_has_it(variable, whole));
   }
   write_names(file, "optimizer_weights", "weight_names", paths);
 }
@@ -403,10 +432,10 @@ void read_legacy_weights(const hdf5::File& file, const nn::Model& model, const s
 
 void read_legacy_optimizer(const hdf5::File& file, const nn::Model& model) {
   if (!file.contains("optimizer_weights")) return;
-  model.optimizer().build(model.trainable_variables());
+  build_optimizer(model);
   const std::vector<Variable> variables = optimizer_groups(model)[0].variables;
   const std::vector<std::string> names = read_names(file, "optimizer_weights", "weight_names");
-  Assignments state(file);
+  Assignments state(file, whole_shapes(model.optimizer()));
   if (names.size() != variables.size()) state.differ("the file has " + std::to_string(names.size()) + " variables of it, '" + model.optimizer().name() + "' has " + std::to_string(variables.size()));
   for (std::size_t i = 0; i < std::min(names.size(), variables.size()); ++i) state.add(variables[i], "optimizer_weights/" + names[i], variables[i].path());
   // Before Keras 3 the slots stood in another order.

@@ -15,7 +15,7 @@
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/archive.h>
-#include <lockstep/io/checkpoint.h>
+#include <lockstep/io/checkpoint_files.h>
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
@@ -161,6 +161,13 @@ void by_rank_0(const std::string& path, const std::function<void()>& write) {
   if (!complaint.empty()) throw AbortedError("rank 0 could not write '" + path + "': " + complaint);
 }
 
+/// A generation of the step at which the optimizer is; which data come next no file of Keras's says.
+std::string write_checkpoint(nn::Model& model, const std::string& directory) {
+  Snapshot snapshot = take_snapshot(model);
+  if (model.compiled() && model.optimizer().built()) snapshot.position.step = model.optimizer().iterations().value().item<std::int64_t>();
+  return write_generation(snapshot, directory, dist::communicator());
+}
+
 // ---- reading
 
 std::shared_ptr<nn::Model> read_keras(const Source& source, const std::string& path, bool compile) {
@@ -239,13 +246,13 @@ void save_keras(const nn::Model& model, const std::string& path) {
   by_rank_0(path, [&] { legacy ? write_legacy(model, path, state) : write_keras(model, path, state); });
 }
 
-void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
+std::string convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
   const std::string ending = std::filesystem::path(to).extension();
   if (!ending.empty() && ending != ".keras" && ending != ".h5") throw InvalidArgumentError("a model is written as .keras, .h5 or .weights.h5, or as a checkpoint in a directory, '" + to + "' has another ending", "convert");
   const std::shared_ptr<nn::Model> model = std::filesystem::is_directory(from) ? load_model(from, {.custom_objects = options.custom_objects, .compile = options.compile}) : load_keras(from, options);
-  if (to.ends_with(".weights.h5")) return save_keras_weights(*model, to);
-  if (to.ends_with(".keras") || to.ends_with(".h5")) return save_keras(*model, to);
-  save_checkpoint(*model, to);
+  if (ending.empty()) return write_checkpoint(*model, to);
+  to.ends_with(".weights.h5") ? save_keras_weights(*model, to) : save_keras(*model, to);
+  return to;
 }
 
 }  // namespace lockstep::io

@@ -37,9 +37,9 @@ void save_keras(const nn::Model& model, const std::string& path);
 /// Writes the weights (and, of a compiled model, the optimizer's state) as .weights.h5. Throws as save_keras.
 void save_keras_weights(const nn::Model& model, const std::string& path);
 
-/// Reads a model (a file of Keras's, or a checkpoint) and writes it in the format that the ending of `to` names: .keras, .h5, or .weights.h5 for the weights alone;
-/// without an ending it is a directory, and a checkpoint is saved there.
-/// Throws what reading and writing throw.
-void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options = {});
+/// Reads a model and writes it in another format, how it is compiled and the optimizer's state included: `from` is a file of Keras's or a checkpoint (a generation, or a
+/// directory of them: the last complete one); the ending of `to` says what it becomes: .keras, .h5, or .weights.h5; without an ending it is a directory, and gets a
+/// generation of the optimizer's step, from which load_model goes on. Returns the path of the file or the generation. All ranks call it. Throws what reading and writing throw.
+std::string convert(const std::string& from, const std::string& to, const LoadKerasOptions& options = {});
 
 }  // namespace lockstep::io

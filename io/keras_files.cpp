@@ -15,7 +15,7 @@
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/archive.h>
-#include <lockstep/io/checkpoint.h>
+#include <lockstep/io/checkpoint_files.h>
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
@@ -98,12 +98,12 @@ std::string now() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d@%H:%M:%S", &parts)};
 }
 
-void write_keras(const nn::Model& model, const std::string& path) {
+void write_keras(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   Json config = keras::model_config(model);
   if (model.compiled()) config["compile_config"] = keras::compile_config(model, false);
   const Temporary weights(path, ".weights.tmp");
   hdf5::File file = hdf5::File::create(weights.path());
-  keras::write_weights(file, model);
+  keras::write_weights(file, model, state);
   file.close();
   Temporary archive(path);
   write_archive(archive.path(), {{.name = "metadata.json", .bytes = Json{{"keras_version", kVersion}, {"date_saved", now()}}.dump()},
@@ -112,7 +112,7 @@ void write_keras(const nn::Model& model, const std::string& path) {
   archive.commit();
 }
 
-void write_legacy(const nn::Model& model, const std::string& path) {
+void write_legacy(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   const Json config = keras::model_config(model);
   Temporary temporary(path);
   hdf5::File file = hdf5::File::create(temporary.path());
@@ -120,15 +120,15 @@ void write_legacy(const nn::Model& model, const std::string& path) {
   file.set_attribute("/", "keras_version", std::string(kVersion));
   file.set_attribute("/", "model_config", keras::legacy_form(config).dump());
   if (model.compiled()) file.set_attribute("/", "training_config", keras::legacy_form(keras::compile_config(model, true)).dump());
-  keras::write_legacy_weights(file, model);
+  keras::write_legacy_weights(file, model, state);
   file.close();
   temporary.commit();
 }
 
-void write_weights_file(const nn::Model& model, const std::string& path) {
+void write_weights_file(const nn::Model& model, const std::string& path, const keras::WholeState& state) {
   Temporary temporary(path);
   hdf5::File file = hdf5::File::create(temporary.path());
-  keras::write_weights(file, model);
+  keras::write_weights(file, model, state);
   file.close();
   temporary.commit();
 }
@@ -159,6 +159,13 @@ void by_rank_0(const std::string& path, const std::function<void()>& write) {
   complaint = dist::communicator().broadcast_text(complaint, 0, "writing " + path);
   if (failed) std::rethrow_exception(failed);
   if (!complaint.empty()) throw AbortedError("rank 0 could not write '" + path + "': " + complaint);
+}
+
+/// A generation of the step at which the optimizer is; which data come next no file of Keras's says.
+std::string write_checkpoint(nn::Model& model, const std::string& directory) {
+  Snapshot snapshot = take_snapshot(model);
+  if (model.compiled() && model.optimizer().built()) snapshot.position.step = model.optimizer().iterations().value().item<std::int64_t>();
+  return write_generation(snapshot, directory, dist::communicator());
 }
 
 // ---- reading
@@ -223,7 +230,8 @@ void load_keras_weights(nn::Model& model, const std::string& path) {
 void save_keras_weights(const nn::Model& model, const std::string& path) {
   if (!path.ends_with(".weights.h5")) throw InvalidArgumentError("Keras knows a file of weights by the ending .weights.h5, '" + path + "' has another", "save_keras_weights");
   require_built(model);
-  by_rank_0(path, [&] { write_weights_file(model, path); });
+  const keras::WholeState state = keras::gather_state(model);
+  by_rank_0(path, [&] { write_weights_file(model, path, state); });
 }
 
 void save_keras(const nn::Model& model, const std::string& path) {
@@ -231,16 +239,20 @@ void save_keras(const nn::Model& model, const std::string& path) {
   if (path.ends_with(".weights.h5")) throw InvalidArgumentError("'" + path + "' is the name of a file of weights", "save_keras", "call save_keras_weights, or end the name in .keras or .h5");
   if (!legacy && !path.ends_with(".keras")) throw InvalidArgumentError("a model is saved as .keras or .h5, '" + path + "' has another ending", "save_keras");
   require_built(model);
-  by_rank_0(path, [&] { legacy ? write_legacy(model, path) : write_keras(model, path); });
+  const Json config = keras::model_config(model);
+  keras::require_expressible(config);
+  if (legacy && !config["config"].contains("layers")) throw InvalidArgumentError("legacy .h5 holds a Sequential or a Functional, not a " + model.class_name() + ", whose weights Keras would not find in it", "save_keras", "end the name in .keras");
+  const keras::WholeState state = keras::gather_state(model);
+  by_rank_0(path, [&] { legacy ? write_legacy(model, path, state) : write_keras(model, path, state); });
 }
 
-void convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
+std::string convert(const std::string& from, const std::string& to, const LoadKerasOptions& options) {
   const std::string ending = std::filesystem::path(to).extension();
   if (!ending.empty() && ending != ".keras" && ending != ".h5") throw InvalidArgumentError("a model is written as .keras, .h5 or .weights.h5, or as a checkpoint in a directory, '" + to + "' has another ending", "convert");
   const std::shared_ptr<nn::Model> model = std::filesystem::is_directory(from) ? load_model(from, {.custom_objects = options.custom_objects, .compile = options.compile}) : load_keras(from, options);
-  if (to.ends_with(".weights.h5")) return save_keras_weights(*model, to);
-  if (to.ends_with(".keras") || to.ends_with(".h5")) return save_keras(*model, to);
-  save_checkpoint(*model, to);
+  if (ending.empty()) return write_checkpoint(*model, to);
+  to.ends_with(".weights.h5") ? save_keras_weights(*model, to) : save_keras(*model, to);
+  return to;
 }
 
 }  // namespace lockstep::io

@@ -86,11 +86,11 @@ void add_inspect(CLI::App& app, int& exit_code) {
 }
 
 void add_convert(CLI::App& app) {
-  auto* convert = app.add_subcommand("convert", "Turn one of Keras's files into another: lockstep convert model.keras model.h5");
+  auto* convert = app.add_subcommand("convert", "Turn a checkpoint into one of Keras's files, one of these into another, or back: lockstep convert run/checkpoints model.keras");
   static std::string from, to;
-  convert->add_option("from", from, "a model: .keras, or legacy .h5")->required();
-  convert->add_option("to", to, "what to write, by the ending: .keras, .h5, or .weights.h5 for the weights alone")->required();
-  convert->callback([] { lockstep::io::convert(from, to); });
+  convert->add_option("from", from, "a checkpoint (a generation, or a directory of them: the last one), .keras, or legacy .h5")->required();
+  convert->add_option("to", to, "what to write, by the ending: .keras, .h5, .weights.h5 for the weights alone; none: a directory for a checkpoint")->required();
+  convert->callback([] { std::cout << lockstep::io::convert(from, to) << " is written\n"; });
 }
 
 /// What stands behind the first `--`, taken off the arguments: a program and its own, verbatim.

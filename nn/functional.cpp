@@ -32,8 +32,8 @@ void Functional::sort() {
   calls_.clear();
   layers_.clear();
   require(!inputs_.empty() && !outputs_.empty(), "a model needs at least one input and one output");
-  std::vector<CallPtr> found;             // each after those it needs
-  std::vector<Layer*> met;                // in the order in which the walk from the outputs first meets them
+  std::vector<CallPtr> found;  // each after those it needs
+  std::vector<Layer*> met;     // in the order in which the walk from the outputs first meets them
   std::unordered_set<const SymbolCall*> given;
   for (const Symbol& input : inputs_) {
     require(input.call()->inputs.empty(), "'" + input.call()->layer->name() + "' is given as an input, but is the output of a layer");
@@ -178,6 +178,13 @@ Tensors Functional::call(std::span<const Tensor> inputs, const CallOptions& opti
 
 Json Functional::described(const Symbol& symbol) const { return {symbol.call()->layer->name(), number_of(symbol.call()), symbol.output()}; }
 
+namespace {
+
+/// Where a model says what its inputs and outputs are, Keras counts the making of a Functional as its first call.
+int calls_before(const Layer& layer) { return dynamic_cast<const Functional*>(&layer) ? 1 : 0; }
+
+}  // namespace
+
 Json Functional::layers_config() const {
   Json result = Json::array();
   for (const auto& layer : layers_) {
@@ -211,8 +218,13 @@ void Functional::fields(Fields& f) {
   f.field("trainable", trains);
   const Json written = layers_config();
   Json layers = written, inputs = Json::array(), outputs = Json::array();
-  for (const Symbol& input : inputs_) inputs.push_back(described(input));
-  for (const Symbol& output : outputs_) outputs.push_back(described(output));
+  const auto end = [&](const Symbol& symbol) {
+    Json json = described(symbol);
+    json[1] = json[1].get<int>() + calls_before(*symbol.call()->layer);
+    return json;
+  };
+  for (const Symbol& input : inputs_) inputs.push_back(end(input));
+  for (const Symbol& output : outputs_) outputs.push_back(end(output));
   if (inputs.size() == 1) inputs = Json(inputs[0]);
   if (outputs.size() == 1) outputs = Json(outputs[0]);
   f.field("layers", layers);
@@ -290,7 +302,9 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
 
   const auto list = [&](const Json& json) {
     Symbols result;
-    const auto one = [&](const Json& history) {
+    const auto one = [&](Json history) {
+      if (history.is_array() && history.size() == 3 && history[0].is_string() && history[1].is_number_integer())
+        if (const auto of = made.find(history[0].get<std::string>()); of != made.end()) history[1] = std::max(0, history[1].get<int>() - calls_before(*of->second.layer));
       const Symbol* symbol = find(history);
       require(symbol != nullptr, "there is no call " + history.dump());
       result.push_back(*symbol);

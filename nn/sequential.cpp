@@ -1,6 +1,7 @@
 #include <lockstep/nn/sequential.h>
 
 #include <algorithm>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -89,7 +90,13 @@ void Sequential::fields(Fields& f) {
     require(layers.is_array(), "'layers' must be a list, got " + layers.dump());
     while (!stack_.empty()) pop();
     input_ = nullptr;
-    for (const Json& layer : layers) add(deserialize<Layer>(layer));
+    std::map<std::string, std::shared_ptr<Layer>> named;  // one that stands twice is one layer
+    for (const Json& layer : layers) {
+      std::shared_ptr<Layer>& known = named[layer.dump()];
+      const bool has_name = layer.is_object() && layer.contains("config") && layer["config"].contains("name");
+      if (!known || !has_name) known = deserialize<Layer>(layer).ptr();
+      add(Ref<Layer>(known));
+    }
     build_shape = sizes();
   }
   f.field("build_input_shape", build_shape);

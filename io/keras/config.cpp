@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <set>
 #include <stdexcept>
 
 #include <lockstep/tensor/base/snake_case.h>
@@ -9,9 +10,9 @@
 namespace lockstep::io::keras {
 namespace {
 
-constexpr int kMostDepth = 256;                // of nested values; a model in a model costs 4
-constexpr std::size_t kMostWord = 65536;       // characters of a text
-constexpr std::size_t kMostMessage = 4000;     // characters of an error
+constexpr int kMostDepth = 256;             // of nested values; a model in a model costs 4
+constexpr std::size_t kMostWord = 65536;    // characters of a text
+constexpr std::size_t kMostMessage = 4000;  // characters of an error
 
 template <class E>
 [[noreturn]] void rethrow(const std::string& where, const E& error) {
@@ -150,6 +151,13 @@ Json free_batch(const Shape& shape) {
   return json;
 }
 
+/// Keras serializes a class by the name under which it exports it, which for one of them is not its own.
+void use_exported_names(Json& json) {
+  if (json.is_object() && json.value("class_name", Json()) == "GroupedQueryAttention" && json.value("module", Json()) == nn::Layer::kModule) json["class_name"] = "GroupQueryAttention";
+  if (json.is_structured())
+    for (Json& each : json) use_exported_names(each);
+}
+
 }  // namespace
 
 void in_place(const std::string& where, const std::function<void()>& read) {
@@ -253,6 +261,7 @@ Json compile_config(const nn::Model& model, bool legacy) {
 
 Json model_config(const nn::Model& model) {
   Json json = serialize(model);
+  use_exported_names(json);
   Json shape;
   if (model.build_shapes().size() == 1) shape = free_batch(model.build_shapes()[0]);
   // A model whose first call told it its input: without the shape Keras would have no weights to fill.
@@ -261,6 +270,17 @@ Json model_config(const nn::Model& model) {
   if (config.contains("build_input_shape") && shape.is_null()) shape = config["build_input_shape"];
   json["build_config"] = {{"input_shape", shape}};
   return json;
+}
+
+void require_expressible(const Json& config) {
+  if (!config.is_structured()) return;
+  if (config.is_object() && config.value("class_name", Json()) == "Sequential" && config["config"].contains("layers")) {
+    std::set<std::string> names;
+    for (const Json& layer : config["config"]["layers"])
+      if (const std::string name = layer["config"].value("name", ""); !names.insert(name).second)
+        throw InvalidArgumentError("the layer '" + name + "' stands twice in the Sequential '" + config["config"].value("name", "") + "', which Keras's files cannot say", "save_keras", "write the model down as a Functional, or save the weights alone");
+  }
+  for (const Json& each : config) require_expressible(each);
 }
 
 Json legacy_form(Json json) {
@@ -272,6 +292,7 @@ Json legacy_form(Json json) {
     return json;
   }
   if (json["class_name"] == "function") return json["config"];
+  if (json["class_name"] == "GroupQueryAttention") json["class_name"] = "GroupedQueryAttention";  // by the class's own name
   const Json registered = json.value("registered_name", Json());
   if (registered.is_string() && registered != "Functional") json["class_name"] = registered;
   for (const char* key : {"module", "registered_name", "build_config"}) json.erase(key);

@@ -29,6 +29,8 @@ nn::CompileOptions compile_options(const Json& config, const std::vector<std::st
 Json compile_config(const nn::Model& model, bool legacy);
 /// {"module", "class_name", "config", "registered_name", "build_config"}
 Json model_config(const nn::Model& model);
+/// Throws InvalidArgumentError for what Keras's configurations cannot say: a layer that stands twice in a Sequential.
+void require_expressible(const Json& config);
 /// The model of a configuration, with weights of the shapes that it says. Throws InvalidArgumentError, naming `where`, if it is none or does not say for what input it is.
 std::shared_ptr<nn::Model> build_model(const Json& config, const std::string& where);
 /// Classes by "class_name" and "config" alone, custom ones by their registered names, as the legacy format has them.

@@ -1,12 +1,15 @@
 #include <lockstep/io/keras/weights.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
+#include <lockstep/dist/collectives.h>
+#include <lockstep/dist/world.h>
 #include <lockstep/nn/functional.h>
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/recurrent.h>
@@ -49,6 +52,9 @@ class ClassNames {
 /// Walks a model as Keras's saving does: over its list of layers, or over the attributes of an object by name, each layer once.
 class Walk {
  public:
+  /// With the file that is to be read, if there is one: it tells whether "block_0" is a layer in the list "block" or an attribute of that name.
+  explicit Walk(const hdf5::File* file = nullptr) : file_(file) {}
+
   std::vector<Group> groups;
 
   void visit(const LayerPtr& layer, const std::string& path) {
@@ -62,16 +68,15 @@ class Walk {
     if (dynamic_cast<const nn::StackedRNNCells*>(&layer)) return list(children(layer), prefix + "cells");
     // A subclassed model has an attribute `layers` too: what comes behind it by name is found there first.
     const auto* model = dynamic_cast<const nn::Model*>(&layer);
-    std::map<std::string, LayerPtr> attributes;
-    for (std::size_t i = 0; i < layer.sublayers().size(); ++i) attributes.emplace(attribute(layer, i), layer.sublayers()[i].layer);
     bool listed = model == nullptr;
     const auto list_once = [&] {
       if (!listed) list(model->layers(), prefix + "layers");
       listed = true;
     };
-    for (const auto& [name, child] : attributes) {
-      if (name > "layers") list_once();
-      visit(child, prefix + name);
+    for (const auto& [key, attribute] : attributes(layer, prefix)) {
+      if (key > "layers") list_once();
+      if (attribute.is_list) list(attribute.layers, prefix + attribute.name);
+      else visit(attribute.layers[0], prefix + attribute.name);
     }
     list_once();
   }
@@ -92,8 +97,32 @@ class Walk {
         if (layer->name() == entry["config"].value("name", "")) result.push_back(layer);
     return result.size() < known.size() ? known : result;
   }
+  struct Attribute {
+    std::string name;
+    bool is_list;
+    std::vector<LayerPtr> layers;
+  };
+  /// By the key by which Keras sorts them: private ones ("_gate") come last.
+  std::map<std::string, Attribute> attributes(const nn::Layer& layer, const std::string& prefix) const {
+    std::map<std::string, LayerPtr> single;
+    for (std::size_t i = 0; i < layer.sublayers().size(); ++i) single.emplace(called(layer, i), layer.sublayers()[i].layer);
+    const auto key = [](const std::string& name) { return name.starts_with("_") ? "~" + name : name; };
+    std::map<std::string, Attribute> result;
+    for (const auto& [name, child] : single) {
+      // "hidden_0", "hidden_1", ... are what a Python class has as the list "hidden".
+      const std::size_t end = name.rfind("_0");
+      const std::string stem = end != std::string::npos && end > 0 && end + 2 == name.size() ? name.substr(0, end) : "";
+      if (stem.empty() || single.contains(stem) || (file_ && file_->contains(prefix + name))) continue;
+      Attribute& list = result[key(stem)] = {stem, true, {}};
+      for (auto next = single.find(name); next != single.end(); next = single.find(stem + "_" + std::to_string(list.layers.size()))) list.layers.push_back(next->second);
+    }
+    for (const auto& [name, child] : single)
+      if (std::none_of(result.begin(), result.end(), [&, &child = child](const auto& each) { return each.second.is_list && std::find(each.second.layers.begin(), each.second.layers.end(), child) != each.second.layers.end(); }))
+        result.emplace(key(name), Attribute{name, false, {child}});
+    return result;
+  }
   /// What Keras's class calls a sublayer.
-  static std::string attribute(const nn::Layer& layer, std::size_t i) {
+  static std::string called(const nn::Layer& layer, std::size_t i) {
     const std::string& name = layer.sublayers()[i].name;
     if (dynamic_cast<const nn::Bidirectional*>(&layer)) return i == 0 ? "forward_layer" : "backward_layer";
     if (dynamic_cast<const nn::TimeDistributed*>(&layer)) return "layer";
@@ -112,46 +141,49 @@ class Walk {
     }
   }
 
+  const hdf5::File* file_;
   std::unordered_set<const nn::Layer*> visited_;
 };
 
 std::string joined(const std::string& path, const std::string& name) { return path.empty() ? name : path + "/" + name; }
 
-/// The optimizer's state, if it has any yet; that of an optimizer within an optimizer stands by itself.
+/// The optimizer's state, if it has any yet.
 std::vector<Group> optimizer_groups(const nn::Model& model) {
   if (!model.compiled()) return {};
   optim::Optimizer& optimizer = model.optimizer();
   if (!optimizer.built()) return {};
   std::vector<Group> groups = {{"optimizer", optimizer.name(), optimizer.variables()}};
-  if (const auto* scaled = dynamic_cast<const optim::LossScaleOptimizer*>(&optimizer)) {
-    const std::vector<Variable> inner = scaled->inner_optimizer()->variables();
-    std::erase_if(groups[0].variables, [&](const Variable& each) { return std::find(inner.begin(), inner.end(), each) != inner.end(); });
-    groups.push_back({"optimizer/inner_optimizer", scaled->inner_optimizer()->name(), inner});
-  }
+  // Keras has the state of an optimizer within it twice.
+  if (const auto* scaled = dynamic_cast<const optim::LossScaleOptimizer*>(&optimizer)) groups.push_back({"optimizer/inner_optimizer", scaled->inner_optimizer()->name(), scaled->inner_optimizer()->variables()});
   return groups;
 }
 
-/// A part of the state that each rank keeps for itself alone is not all of it.
-bool is_whole(const std::vector<Group>& groups) {
-  for (const Group& group : groups)
-    for (const Variable& variable : group.variables)
-      if (variable.kind() == StateKind::sharded) return false;
-  return true;
+/// Makes its state, as the first batch would.
+void build_optimizer(const nn::Model& model) {
+  if (model.compile_options().shard_optimizer_state && !model.optimizer().built()) model.optimizer().shard_state();
+  model.optimizer().build(model.trainable_variables());
+}
+
+WholeShapes whole_shapes(const optim::Optimizer& optimizer) {
+  WholeShapes shapes;
+  for (const auto& [variable, whole] : optimizer.sharded_variables()) shapes.emplace(variable.key(), whole);
+  return shapes;
 }
 
 /// Keras keeps the learning rate as float32, and so every float that is no weight.
-Tensor as_keras_has_it(const Variable& variable) {
+Tensor as_keras_has_it(const Variable& variable, const WholeState& whole) {
+  if (const auto found = whole.find(variable.key()); found != whole.end()) return found->second;
   const Tensor value = variable.value();
   return variable.shape().ndim() == 0 && value.dtype() == float64 ? cast(value, float32) : value;
 }
 
-void write_groups(hdf5::File& file, const std::vector<Group>& groups) {
+void write_groups(hdf5::File& file, const std::vector<Group>& groups, const WholeState& whole = {}) {
   for (const Group& group : groups) {
     const std::string vars = joined(group.path, "vars");
     file.make_group(vars);
     file.set_attribute(vars, "name", group.name);
     for (std::size_t i = 0; i < group.variables.size(); ++i)
-      file.write(vars + "/" + std::to_string(i), group.path.starts_with("optimizer") ? as_keras_has_it(group.variables[i]) : group.variables[i].value());
+      file.write(vars + "/" + std::to_string(i), group.path.starts_with("optimizer") ? as_keras_has_it(group.variables[i], whole) : group.variables[i].value());
   }
 }
 
@@ -179,7 +211,7 @@ void add_unasked(Assignments& into, const hdf5::File& file, const std::string& p
   if (depth > kMostDepth) throw DataLossError("its groups are nested more than " + std::to_string(kMostDepth) + " deep");
   for (const auto& entry : file.entries(path.empty() ? "/" : path)) {
     const std::string inner = joined(path, entry.name);
-    if (inner == "optimizer" || !entry.group) continue;
+    if (inner == "optimizer" || inner == "metrics" || !entry.group) continue;  // (before version 3 Keras kept the metrics' states)
     if (entry.name == "vars" && !asked.contains(inner) && datasets_in(file, inner) > 0) into.differ("'" + inner + "' is in the file, but the model has no such layer");
     if (entry.name != "vars") add_unasked(into, file, inner, asked, depth + 1);
   }
@@ -187,21 +219,37 @@ void add_unasked(Assignments& into, const hdf5::File& file, const std::string& p
 
 }  // namespace
 
-std::vector<Group> weight_groups(const nn::Model& model) {
-  Walk walk;
+std::vector<Group> weight_groups(const nn::Model& model, const hdf5::File* file) {
+  Walk walk(file);
   walk.enter(model, "");
   return walk.groups;
 }
 
 // ---- Assignments
 
+const Shape& Assignments::shape_of(const Variable& variable) const {
+  const auto whole = wholes_.find(variable.key());
+  return whole == wholes_.end() ? variable.shape() : whole->second;
+}
+
 void Assignments::add(const Variable& variable, const std::string& path, const std::string& known_as) {
   if (!file_.contains(path)) return differ("'" + path + "' (" + known_as + ") is missing");
   const TensorSpec spec = file_.spec(path);
-  if (spec.shape != variable.shape()) return differ("'" + path + "' has shape " + to_string(spec.shape) + ", " + known_as + " has " + to_string(variable.shape()));
+  if (spec.shape != shape_of(variable)) return differ("'" + path + "' has shape " + to_string(spec.shape) + ", " + known_as + " has " + to_string(shape_of(variable)));
   if (spec.dtype == string || spec.dtype == complex64 || spec.dtype == complex128) return differ("'" + path + "' has elements of " + std::string(name(spec.dtype)) + ", " + known_as + " of " + std::string(name(variable.dtype())));
   values_.push_back({variable, path});
 }
+
+namespace {
+
+Tensor as_dtype(const Tensor& tensor, DType dtype) { return tensor.dtype() == dtype ? tensor : cast(tensor, dtype); }
+
+/// A learning rate that the configuration says in float64 stays as it is where the file has it in float32.
+bool is_as_exact(const Variable& variable, DType in_file, const Tensor& value) {
+  return variable.shape().ndim() == 0 && variable.dtype() == float64 && in_file == float32 && cast(variable.value(), float32).item<float>() == float(value.item<double>());
+}
+
+}  // namespace
 
 void Assignments::apply() {
   if (!differences_.empty()) {
@@ -211,12 +259,20 @@ void Assignments::apply() {
     if (differences_.size() > kShown) text += "\n  and " + std::to_string(differences_.size() - kShown) + " more";
     throw InvalidArgumentError(text);
   }
-  std::vector<Tensor> read;
-  for (const Value& value : values_) {
-    const Tensor tensor = file_.read(value.path);
-    read.push_back(tensor.dtype() == value.variable.dtype() ? tensor : cast(tensor, value.variable.dtype()));
-  }
-  for (std::size_t i = 0; i < read.size(); ++i) values_[i].variable.assign(read[i]);
+  std::vector<Tensor> found;
+  for (const Value& value : values_) found.push_back(read(value));
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (!is_as_exact(values_[i].variable, file_.spec(values_[i].path).dtype, found[i])) values_[i].variable.assign(found[i]);
+}
+
+Tensor Assignments::read(const Value& value) const {
+  const Variable& variable = value.variable;
+  if (variable.kind() != StateKind::sharded) return as_dtype(file_.read(value.path), variable.dtype());
+  // The ranks have as many elements each, the last ones zeros at the end.
+  const std::int64_t each = variable.shape().numel(), all = shape_of(variable).numel();
+  const std::int64_t begin = std::min(all, each * dist::rank()), end = std::min(all, begin + each);
+  const Tensor part = as_dtype(file_.read(value.path, begin, end), variable.dtype());
+  return end - begin == each ? part : concat(std::array{part, zeros({each - (end - begin)}, variable.dtype())}, 0);
 }
 
 std::int64_t count_weights(const hdf5::File& file) {
@@ -235,15 +291,39 @@ std::int64_t count_weights(const hdf5::File& file) {
 
 // ---- .weights.h5
 
-void write_weights(hdf5::File& file, const nn::Model& model) {
-  write_groups(file, weight_groups(model));
-  const std::vector<Group> optimizer = optimizer_groups(model);
-  if (is_whole(optimizer)) return write_groups(file, optimizer);
-  warn("save_keras", "the optimizer's state is spread over the ranks and is not written: Keras's files have one place for it");
+WholeState gather_state(const nn::Model& model) {
+  WholeState state;
+  if (!model.compiled() || !model.optimizer().built()) return state;
+  for (const auto& [variable, whole] : model.optimizer().sharded_variables()) {
+    const Tensor all = dist::all_gather(variable.value());
+    if (dist::is_chief()) state.emplace(variable.key(), Tensor::view(all, whole, 0));
+  }
+  return state;
 }
 
+void write_weights(hdf5::File& file, const nn::Model& model, const WholeState& whole) {
+  write_groups(file, weight_groups(model));
+  write_groups(file, optimizer_groups(model), whole);
+}
+
+namespace {
+
+/// Keras 2.12 to 2.15 called the list of a model's layers otherwise.
+void find_older_names(std::vector<Group>& groups, const hdf5::File& file) {
+  const std::string now = "layers", then = "_layer_checkpoint_dependencies";
+  if (!file.contains(then)) return;
+  for (Group& group : groups) {
+    std::string older = group.path;
+    for (std::size_t at = 0; (at = older.find(now, at)) != std::string::npos; at += then.size()) older.replace(at, now.size(), then);
+    if (!file.contains(joined(group.path, "vars")) && file.contains(joined(older, "vars"))) group.path = older;
+  }
+}
+
+}  // namespace
+
 void read_weights(const hdf5::File& file, const nn::Model& model) {
-  const std::vector<Group> groups = weight_groups(model);
+  std::vector<Group> groups = weight_groups(model, &file);
+  find_older_names(groups, file);
   Assignments weights(file);
   add_groups(weights, file, groups);
   std::set<std::string> asked;
@@ -251,12 +331,11 @@ void read_weights(const hdf5::File& file, const nn::Model& model) {
   add_unasked(weights, file, "", asked);
   weights.apply();
   if (!model.compiled() || !file.contains("optimizer")) return;
-  model.optimizer().build(model.trainable_variables());
+  build_optimizer(model);
   const std::vector<Group> optimizer = optimizer_groups(model);
-  Assignments state(file);
+  Assignments state(file, whole_shapes(model.optimizer()));
   add_groups(state, file, optimizer);
-  if (!is_whole(optimizer) || !state.differences().empty())
-    return warn("load_keras", "the optimizer's state is not the one of '" + model.optimizer().name() + "' and begins anew" + (state.differences().empty() ? "" : ": " + state.differences()[0]));
+  if (!state.differences().empty()) return warn("load_keras", "the optimizer's state is not the one of '" + model.optimizer().name() + "' and begins anew: " + state.differences()[0]);
   state.apply();
 }
 
@@ -293,7 +372,7 @@ std::vector<Variable> legacy_variables(const nn::Layer& layer) {
 
 }  // namespace
 
-void write_legacy_weights(hdf5::File& file, const nn::Model& model) {
+void write_legacy_weights(hdf5::File& file, const nn::Model& model, const WholeState& whole) {
   const std::string group = "model_weights";
   file.make_group(group);
   std::vector<std::string> names;
@@ -315,14 +394,13 @@ void write_legacy_weights(hdf5::File& file, const nn::Model& model) {
   write_names(file, group + "/top_level_model_weights", "weight_names", {});
 
   const std::vector<Group> optimizer = optimizer_groups(model);
-  if (optimizer.empty() || !is_whole(optimizer)) return;
+  if (optimizer.empty()) return;
   std::vector<std::string> paths;
   file.make_group("optimizer_weights");
-  for (const Group& part : optimizer)
-    for (const Variable& variable : part.variables) {
-      paths.push_back(variable.path());
-      file.write("optimizer_weights/" + paths.back(), as_keras_has_it(variable));
-    }
+  for (const Variable& variable : optimizer[0].variables) {
+    paths.push_back(variable.path());
+    file.write("optimizer_weights/" + paths.back(), as_keras_has_it(variable, whole));
+  }
   write_names(file, "optimizer_weights", "weight_names", paths);
 }
 
@@ -354,11 +432,10 @@ void read_legacy_weights(const hdf5::File& file, const nn::Model& model, const s
 
 void read_legacy_optimizer(const hdf5::File& file, const nn::Model& model) {
   if (!file.contains("optimizer_weights")) return;
-  model.optimizer().build(model.trainable_variables());
-  std::vector<Variable> variables;
-  for (const Group& group : optimizer_groups(model)) variables.insert(variables.end(), group.variables.begin(), group.variables.end());
+  build_optimizer(model);
+  const std::vector<Variable> variables = optimizer_groups(model)[0].variables;
   const std::vector<std::string> names = read_names(file, "optimizer_weights", "weight_names");
-  Assignments state(file);
+  Assignments state(file, whole_shapes(model.optimizer()));
   if (names.size() != variables.size()) state.differ("the file has " + std::to_string(names.size()) + " variables of it, '" + model.optimizer().name() + "' has " + std::to_string(variables.size()));
   for (std::size_t i = 0; i < std::min(names.size(), variables.size()); ++i) state.add(variables[i], "optimizer_weights/" + names[i], variables[i].path());
   // Before Keras 3 the slots stood in another order.

@@ -86,7 +86,7 @@ void Layer::register_builtins() {
     register_class(component_class<GaussianNoise>("GaussianNoise", kModule));
 
     register_class(component_class<MultiHeadAttention>("MultiHeadAttention", kModule));
-    register_class(component_class<GroupedQueryAttention>("GroupedQueryAttention", kModule));
+    register_class(component_class<GroupedQueryAttention>("GroupedQueryAttention", kModule, {}, {"GroupQueryAttention"}));
     register_class(component_class<Attention>("Attention", kModule));
     register_class(component_class<AdditiveAttention>("AdditiveAttention", kModule));
 

@@ -184,6 +184,12 @@ TEST(KerasFiles, AreConvertedBothWays) {
   convert(folder.path("a.keras"), folder.path("b.h5"));
   convert(folder.path("b.h5"), folder.path("c.keras"));
   EXPECT_EQ(difference(load_keras(folder.path("c.keras"))->predict(x, {.verbose = 0}), y), 0);
+  // Through a checkpoint, the optimizer's state goes along.
+  EXPECT_EQ(convert(folder.path("c.keras"), folder.path("run")), folder.path("run/step-00000001"));
+  EXPECT_EQ(convert(folder.path("run"), folder.path("e.keras")), folder.path("e.keras"));
+  const std::shared_ptr<nn::Model> again = load_keras(folder.path("e.keras"));
+  for (nn::Model* each : {&static_cast<nn::Model&>(model), again.get()}) each->train_on_batch(constant({{1.f, 2.f}, {3.f, 4.f}}), constant({{1.f}, {2.f}}));
+  EXPECT_EQ(difference(again->predict(x, {.verbose = 0}), model.predict(x, {.verbose = 0})), 0);
   EXPECT_THROW(convert(folder.path("a.keras"), folder.path("d.onnx")), InvalidArgumentError);
   EXPECT_THROW(convert(folder.path(""), folder.path("d.keras")), NotFoundError) << "a folder without a checkpoint";
 }

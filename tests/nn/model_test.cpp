@@ -57,6 +57,9 @@ TEST(Sequential, SharesTheWeightsOfALayerThatStandsTwice) {
   Sequential model({block, block, Dense(1)});
   model(zeros({2, 4}));
   EXPECT_EQ(model.weights().size(), 4u);
+  const auto again = deserialize<Layer>(serialize(model));
+  again->build_for({2, 4});
+  EXPECT_EQ(again->weights().size(), 4u) << "read from its configuration";
 }
 
 TEST(Sequential, AddsToABuiltModelAndTakesAway) {

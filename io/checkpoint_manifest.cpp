@@ -41,6 +41,7 @@ class Reader {
     if (!json_.is_object() || !json_.contains(key)) throw DataLossError(where_ + " has no '" + key + "'", "checkpoint");
     return {json_[key], where_ + "." + key};
   }
+  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
   std::vector<Reader> list() const {
     if (!json_.is_array()) throw DataLossError(where_ + " is no list", "checkpoint");
     std::vector<Reader> items;
@@ -84,8 +85,8 @@ std::string CheckpointManifest::to_json() const {
   for (const CheckpointTensor& tensor : tensors) {
     Json parts = Json::array();
     for (const CheckpointPart& part : tensor.parts) parts.push_back({{"file", part.file}, {"begin", part.begin}, {"end", part.end}});
-    json["tensors"].push_back({{"path", tensor.path}, {"dtype", std::string(lockstep::name(tensor.spec.dtype))}, {"shape", std::vector<std::int64_t>(tensor.spec.shape.begin(), tensor.spec.shape.end())},
-                               {"kind", name(tensor.kind)}, {"parts", parts}});
+    json["tensors"].push_back({{"path", tensor.path}, {"dtype", std::string(lockstep::name(tensor.spec.dtype))}, {"shape", std::vector<std::int64_t>(tensor.spec.shape.begin(), tensor.spec.shape.end())}, {"kind", name(tensor.kind)}, {"parts", parts}});
+    if (tensor.of_callback) json["tensors"].back()["of_callback"] = true;
   }
   return json.dump(1) + "\n";
 }
@@ -115,6 +116,8 @@ CheckpointManifest CheckpointManifest::from_json(const std::string& text, const 
     each.path = tensor.at("path").text();
     each.spec.dtype = dtype_named(tensor.at("dtype").text(), tensor.where());
     each.kind = kind_of(tensor.at("kind").text(), tensor.where());
+    each.of_callback = tensor.has("of_callback");
+    if (each.of_callback && (!each.path.starts_with("callbacks/") || each.path.find('/', 10) == std::string::npos)) throw DataLossError(tensor.where() + ": '" + each.path + "' is no place of a callback's state", "checkpoint");
     std::vector<std::int64_t> sizes;
     for (const Reader& size : tensor.at("shape").list()) sizes.push_back(size.number());
     try {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <map>
 
-#include <nlohmann/json.hpp>
 #include <xxhash.h>
+#include <nlohmann/json.hpp>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/checkpoint.h>
@@ -90,7 +90,7 @@ class Shards {
 /// Elements [begin, end) of a tensor, into `target`; reads only the parts that hold them.
 void read_range(Shards& shards, const CheckpointTensor& tensor, std::int64_t begin, std::int64_t end, std::byte* target) {
   const std::size_t size = itemsize(tensor.spec.dtype);
-  const std::string dataset = "/state/" + tensor.path;
+  const std::string dataset = tensor.dataset();
   for (const CheckpointPart& part : tensor.parts) {
     const std::int64_t from = std::max(begin, part.begin), to = std::min(end, part.end);
     if (from >= to) continue;
@@ -112,7 +112,8 @@ Tensor read_whole(Shards& shards, const CheckpointTensor& tensor) {
 /// Says which paths only one of them has, and which have other shapes; empty if none.
 std::string differences(const std::vector<nn::StateEntry>& entries, const CheckpointManifest& manifest, bool weights_only) {
   std::map<std::string, TensorSpec> saved;
-  for (const CheckpointTensor& tensor : manifest.tensors) saved.emplace(tensor.path, tensor.spec);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) saved.emplace(tensor.path, tensor.spec);
   std::string missing, other;
   for (const nn::StateEntry& entry : entries) {
     const auto found = saved.find(entry.variable.path());
@@ -156,7 +157,8 @@ void load_generation(nn::Model& model, const std::string& generation, const Chec
   if (const std::string text = differences(entries, manifest, options.weights_only); !text.empty() && !options.partial)
     throw InvalidArgumentError("the checkpoint '" + generation + "' is of another model or optimizer:" + text, "checkpoint", "load with .partial = true to take what fits");
   std::map<std::string, const CheckpointTensor*> saved;
-  for (const CheckpointTensor& tensor : manifest.tensors) saved.emplace(tensor.path, &tensor);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) saved.emplace(tensor.path, &tensor);
   Shards shards(generation);
   for (const nn::StateEntry& entry : entries) {
     const auto found = saved.find(entry.variable.path());
@@ -200,6 +202,16 @@ class Resume : public nn::ResumePoint {
     return manifest_.position;
   }
   void restore(nn::Model& model) override { load_generation(model, generation_, manifest_, {}); }
+  std::map<std::string, nn::CallbackState> callbacks() override {
+    std::map<std::string, nn::CallbackState> states;
+    Shards shards(generation_);
+    for (const CheckpointTensor& tensor : manifest_.tensors) {
+      if (!tensor.of_callback) continue;
+      const std::size_t begin = std::string("callbacks/").size(), end = tensor.path.find('/', begin);
+      states[tensor.path.substr(begin, end - begin)].set(tensor.path.substr(end + 1), read_whole(shards, tensor));
+    }
+    return states;
+  }
 
  private:
   std::string directory_, generation_;
@@ -221,7 +233,8 @@ Tensor read_checkpoint_tensor(const std::string& generation, const CheckpointMan
 std::string checkpoint_hash(const std::string& generation) {
   const CheckpointManifest manifest = read_manifest(generation);
   std::vector<const CheckpointTensor*> sorted;
-  for (const CheckpointTensor& tensor : manifest.tensors) sorted.push_back(&tensor);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) sorted.push_back(&tensor);
   std::sort(sorted.begin(), sorted.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) { return a->path < b->path; });
   Shards shards(generation);
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);

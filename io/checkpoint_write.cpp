@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include <xxhash.h>
 #include <nlohmann/json.hpp>
 
 #include <lockstep/dist/world.h>
@@ -67,6 +68,16 @@ std::string generation_name(std::int64_t step) {
   return text;
 }
 
+/// Without its parts.
+CheckpointTensor tensor_of(const nn::StateEntry& entry) { return {entry.variable.path(), {entry.variable.dtype(), entry.whole}, entry.variable.kind(), {}, entry.of_callback}; }
+
+/// A number that is the same on all ranks if they list the same tensors: each has to write what the others take it to.
+std::string fingerprint(const std::vector<nn::StateEntry>& entries) {
+  std::string all;
+  for (const nn::StateEntry& entry : entries) all += tensor_of(entry).dataset() + " " + to_string(TensorSpec{entry.variable.dtype(), entry.whole}) + "\n";
+  return std::to_string(XXH3_64bits(all.data(), all.size()));
+}
+
 /// A rank's shard; its line for the manifest, "bytes checksum".
 std::string write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs) {
   {
@@ -78,7 +89,7 @@ std::string write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& 
       const bool whole = part.begin == 0 && part.end == entry.whole.numel() && entry.variable.kind() != StateKind::sharded;
       // A sharded tensor's values begin where this rank's part does.
       const std::int64_t at = entry.variable.kind() == StateKind::sharded ? 0 : part.begin;
-      file.write("/state/" + entry.variable.path(), whole ? Tensor::view(value, entry.whole) : Tensor::view(value, {part.end - part.begin}, at));
+      file.write(tensor_of(entry).dataset(), whole ? Tensor::view(value, entry.whole) : Tensor::view(value, {part.end - part.begin}, at));
     }
     if (with_configs)
       for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
@@ -97,7 +108,7 @@ CheckpointManifest manifest_of(const Snapshot& snapshot, const std::vector<std::
     const std::size_t space = results[r].find(' ');
     manifest.files.push_back({shard_name(int(r), int(owned.size())), std::stoll(results[r].substr(0, space)), results[r].substr(space + 1)});
   }
-  for (const nn::StateEntry& entry : snapshot.entries) manifest.tensors.push_back({entry.variable.path(), {entry.variable.dtype(), entry.whole}, entry.variable.kind(), {}});
+  for (const nn::StateEntry& entry : snapshot.entries) manifest.tensors.push_back(tensor_of(entry));
   for (std::size_t r = 0; r < owned.size(); ++r)
     for (const OwnedPart& part : owned[r]) manifest.tensors[part.entry].parts.push_back({manifest.files[r].name, part.begin, part.end});
   for (CheckpointTensor& tensor : manifest.tensors) {
@@ -143,6 +154,7 @@ std::vector<std::vector<OwnedPart>> ownership(const std::vector<nn::StateEntry>&
 Snapshot take_snapshot(nn::Model& model) {
   if (model.compiled()) model.gather_metric_states();
   Snapshot snapshot{.entries = model.training_state(), .values = {}, .position = model.position(), .configs = {}};
+  for (nn::StateEntry& entry : model.callback_state()) snapshot.entries.push_back(std::move(entry));
   for (const nn::StateEntry& entry : snapshot.entries) snapshot.values.push_back(entry.variable.peek());
   try {
     snapshot.configs.emplace_back("model", keras::model_config(model).dump());
@@ -174,16 +186,20 @@ std::string write_generation(const Snapshot& snapshot, const std::string& direct
   };
 
   agreed(rank != 0 ? std::string() : attempt([&] {
-    step("clean");
-    std::filesystem::create_directories(directory);
-    for (const auto& entry : std::filesystem::directory_iterator(directory))  // what a killed job left
-      if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
-    std::filesystem::create_directory(unfinished);
-  }), "checkpoint begun");
+           step("clean");
+           std::filesystem::create_directories(directory);
+           for (const auto& entry : std::filesystem::directory_iterator(directory))  // what a killed job left
+             if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
+           std::filesystem::create_directory(unfinished);
+         }),
+         "checkpoint begun");
 
   std::string line;
+  const std::vector<std::string> prints = communicator.gather_texts(fingerprint(snapshot.entries), "checkpoint tensors");
   const std::string wrong = attempt([&] {
     step("shard");
+    for (std::size_t r = 0; r < prints.size(); ++r)
+      if (prints[r] != prints[0]) throw InvalidArgumentError("rank " + std::to_string(r) + " has other variables, or callbacks that remember other things, than rank 0", "checkpoint");
     line = write_shard(snapshot, owned[std::size_t(rank)], unfinished + "/" + shard_name(rank, world_size), rank == 0);
     step("shard written");
   });

@@ -23,6 +23,8 @@ namespace lockstep::io {
 struct CheckpointPart {
   std::string file;
   std::int64_t begin = 0, end = 0;
+  std::int64_t offset = 0;  // of its elements in the file, in bytes
+  std::string checksum;     // of its elements: XXH3, 128 bits, in hexadecimal digits
 };
 struct CheckpointTensor {
   std::string path;
@@ -38,12 +40,12 @@ struct CheckpointTensor {
 struct CheckpointFile {
   std::string name;
   std::int64_t nbytes = 0;
-  std::string checksum;  // XXH3, 128 bits, in hexadecimal digits
+  std::string checksum;  // of what is no part's elements
 };
 
 /// What manifest.json says.
 struct CheckpointManifest {
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   int world_size = 1;
   nn::FitPosition position;
   std::vector<CheckpointFile> files;
@@ -59,7 +61,7 @@ struct CheckpointManifest {
 std::vector<std::string> checkpoint_generations(const std::string& directory);
 /// Reads the manifest of a generation (a directory with a manifest.json). Throws NotFoundError, DataLossError.
 CheckpointManifest read_manifest(const std::string& generation);
-/// Compares sizes and checksums of all files. Throws DataLossError naming the first that differs, or is missing.
+/// Compares sizes and checksums of all files. Throws DataLossError naming the file that is missing or has another size, or the dataset that differs.
 void verify_checkpoint(const std::string& generation);
 /// A tensor of a checkpoint, put together. Throws NotFoundError that suggests the nearest path, DataLossError naming file and dataset.
 Tensor read_checkpoint_tensor(const std::string& generation, const CheckpointManifest& manifest, const std::string& path);

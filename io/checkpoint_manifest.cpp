@@ -84,7 +84,7 @@ std::string CheckpointManifest::to_json() const {
   json["tensors"] = Json::array();
   for (const CheckpointTensor& tensor : tensors) {
     Json parts = Json::array();
-    for (const CheckpointPart& part : tensor.parts) parts.push_back({{"file", part.file}, {"begin", part.begin}, {"end", part.end}});
+    for (const CheckpointPart& part : tensor.parts) parts.push_back({{"file", part.file}, {"begin", part.begin}, {"end", part.end}, {"offset", part.offset}, {"xxh3_128", part.checksum}});
     json["tensors"].push_back({{"path", tensor.path}, {"dtype", std::string(lockstep::name(tensor.spec.dtype))}, {"shape", std::vector<std::int64_t>(tensor.spec.shape.begin(), tensor.spec.shape.end())}, {"kind", name(tensor.kind)}, {"parts", parts}});
     if (tensor.of_callback) json["tensors"].back()["of_callback"] = true;
   }
@@ -127,7 +127,7 @@ CheckpointManifest CheckpointManifest::from_json(const std::string& text, const 
     }
     std::int64_t covered = 0;
     for (const Reader& part : tensor.at("parts").list()) {
-      each.parts.push_back({part.at("file").file_name(), part.at("begin").number(), part.at("end").number()});
+      each.parts.push_back({part.at("file").file_name(), part.at("begin").number(), part.at("end").number(), part.at("offset").number(), part.at("xxh3_128").text()});
       if (each.parts.back().begin != covered || each.parts.back().end < covered) throw DataLossError(part.where() + " does not go on where the part before ended", "checkpoint");
       covered = each.parts.back().end;
       if (std::none_of(manifest.files.begin(), manifest.files.end(), [&](const CheckpointFile& file) { return file.name == each.parts.back().file; }))

@@ -23,7 +23,8 @@ class ModelCheckpoint::Writer {
 
   void begin(Snapshot snapshot) {
     finish();
-    running_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
+    running_ = std::async(std::launch::async, [this, held = std::move(snapshot)]() mutable {
+      const Snapshot snapshot = std::move(held);  // let go of when it is written, not when the next save begins
       const std::string path = write_generation(snapshot, directory_, *ranks_);
       if (ranks_->rank() == 0) drop_old();
       return path;

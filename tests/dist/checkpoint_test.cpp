@@ -234,7 +234,7 @@ TEST(Ownership, SpreadsBytesAndCutsWhatIsLarge) {
 TEST(Manifest, RefusesWhatIsNotWhatItShouldBe) {
   io::CheckpointManifest manifest;
   manifest.files = {{"shard-00000-of-00001.h5", 10, "ab"}};
-  manifest.tensors = {{"a", {float32, {2, 3}}, StateKind::replicated, {{"shard-00000-of-00001.h5", 0, 6}}}};
+  manifest.tensors = {{"a", {float32, {2, 3}}, StateKind::replicated, {{"shard-00000-of-00001.h5", 0, 6, 800, "cd"}}}};
   const std::string good = manifest.to_json();
   EXPECT_EQ(io::CheckpointManifest::from_json(good, "m").to_json(), good);
   const auto changed = [&](const std::string& from, const std::string& to) {
@@ -243,7 +243,7 @@ TEST(Manifest, RefusesWhatIsNotWhatItShouldBe) {
     return refusal([&] { io::CheckpointManifest::from_json(text, "m"); });
   };
   EXPECT_IN("m is no JSON", changed("{", "["));
-  EXPECT_IN("m has version 9", changed("\"version\": 1", "\"version\": 9"));
+  EXPECT_IN("m has version 9", changed("\"version\": 2", "\"version\": 9"));
   EXPECT_IN("m.tensors[0]: the parts hold 5 of 6", changed("\"end\": 6", "\"end\": 5"));
   EXPECT_IN("no dtype of a checkpoint is called 'float33'", changed("float32", "float33"));
   EXPECT_IN("'../x' is no name of a file", changed("\"name\": \"shard-00000-of-00001.h5\"", "\"name\": \"../x\""));

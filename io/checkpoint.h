@@ -3,7 +3,7 @@
 // its name only when it is complete, so that whoever looks finds the last complete generation, whatever happened to the process or the machine.
 //
 //   run/checkpoints/step-00000042/manifest.json            what is where, with checksums
-//                                 shard-00000-of-00002.h5  /state/PATH datasets, /config/... texts
+//                                 shard-00000-of-00002.h5  /state/PATH and /callbacks/NAME/... datasets, /config/... texts
 //
 // Replicated tensors are written once, spread over the ranks; sharded ones by their owners; big ones in parts. Any number of ranks reads what any other
 // number has written. All ranks call the same functions.
@@ -23,22 +23,29 @@ namespace lockstep::io {
 struct CheckpointPart {
   std::string file;
   std::int64_t begin = 0, end = 0;
+  std::int64_t offset = 0;  // of its elements in the file, in bytes
+  std::string checksum;     // of its elements: XXH3, 128 bits, in hexadecimal digits
 };
 struct CheckpointTensor {
   std::string path;
   TensorSpec spec;
   StateKind kind = StateKind::replicated;
   std::vector<CheckpointPart> parts;
+  /// What a callback remembers, not the model's: at "callbacks/NAME/...".
+  bool of_callback = false;
+
+  /// Where its parts are in their files.
+  std::string dataset() const { return of_callback ? "/" + path : "/state/" + path; }
 };
 struct CheckpointFile {
   std::string name;
   std::int64_t nbytes = 0;
-  std::string checksum;  // XXH3, 128 bits, in hexadecimal digits
+  std::string checksum;  // of what is no part's elements
 };
 
 /// What manifest.json says.
 struct CheckpointManifest {
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   int world_size = 1;
   nn::FitPosition position;
   std::vector<CheckpointFile> files;
@@ -54,11 +61,11 @@ struct CheckpointManifest {
 std::vector<std::string> checkpoint_generations(const std::string& directory);
 /// Reads the manifest of a generation (a directory with a manifest.json). Throws NotFoundError, DataLossError.
 CheckpointManifest read_manifest(const std::string& generation);
-/// Compares sizes and checksums of all files. Throws DataLossError naming the first that differs, or is missing.
+/// Compares sizes and checksums of all files. Throws DataLossError naming the file that is missing or has another size, or the dataset that differs.
 void verify_checkpoint(const std::string& generation);
 /// A tensor of a checkpoint, put together. Throws NotFoundError that suggests the nearest path, DataLossError naming file and dataset.
 Tensor read_checkpoint_tensor(const std::string& generation, const CheckpointManifest& manifest, const std::string& path);
-/// One number for all weights and states of a checkpoint, whatever their distribution over files: of paths, dtypes, shapes and elements.
+/// One number for all weights and states of a checkpoint's model, whatever their distribution over files: of paths, dtypes, shapes and elements.
 std::string checkpoint_hash(const std::string& generation);
 
 /// Writes a generation: DIRECTORY/step-NNNNNNNN, by the model's position. Returns its path. Throws ResourceExhaustedError on all ranks, with the reason of the

@@ -11,9 +11,6 @@
 
 namespace lockstep::io {
 
-/// XXH3 of a file's bytes, 128 bits in hexadecimal digits. Throws NotFoundError, DataLossError.
-std::string checksum_of_file(const std::string& path);
-
 /// What one rank writes of a tensor: elements [begin, end).
 struct OwnedPart {
   std::size_t entry;

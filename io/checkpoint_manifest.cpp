@@ -41,6 +41,7 @@ class Reader {
     if (!json_.is_object() || !json_.contains(key)) throw DataLossError(where_ + " has no '" + key + "'", "checkpoint");
     return {json_[key], where_ + "." + key};
   }
+  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
   std::vector<Reader> list() const {
     if (!json_.is_array()) throw DataLossError(where_ + " is no list", "checkpoint");
     std::vector<Reader> items;
@@ -83,9 +84,9 @@ std::string CheckpointManifest::to_json() const {
   json["tensors"] = Json::array();
   for (const CheckpointTensor& tensor : tensors) {
     Json parts = Json::array();
-    for (const CheckpointPart& part : tensor.parts) parts.push_back({{"file", part.file}, {"begin", part.begin}, {"end", part.end}});
-    json["tensors"].push_back({{"path", tensor.path}, {"dtype", std::string(lockstep::name(tensor.spec.dtype))}, {"shape", std::vector<std::int64_t>(tensor.spec.shape.begin(), tensor.spec.shape.end())},
-                               {"kind", name(tensor.kind)}, {"parts", parts}});
+    for (const CheckpointPart& part : tensor.parts) parts.push_back({{"file", part.file}, {"begin", part.begin}, {"end", part.end}, {"offset", part.offset}, {"xxh3_128", part.checksum}});
+    json["tensors"].push_back({{"path", tensor.path}, {"dtype", std::string(lockstep::name(tensor.spec.dtype))}, {"shape", std::vector<std::int64_t>(tensor.spec.shape.begin(), tensor.spec.shape.end())}, {"kind", name(tensor.kind)}, {"parts", parts}});
+    if (tensor.of_callback) json["tensors"].back()["of_callback"] = true;
   }
   return json.dump(1) + "\n";
 }
@@ -115,6 +116,8 @@ CheckpointManifest CheckpointManifest::from_json(const std::string& text, const 
     each.path = tensor.at("path").text();
     each.spec.dtype = dtype_named(tensor.at("dtype").text(), tensor.where());
     each.kind = kind_of(tensor.at("kind").text(), tensor.where());
+    each.of_callback = tensor.has("of_callback");
+    if (each.of_callback && (!each.path.starts_with("callbacks/") || each.path.find('/', 10) == std::string::npos)) throw DataLossError(tensor.where() + ": '" + each.path + "' is no place of a callback's state", "checkpoint");
     std::vector<std::int64_t> sizes;
     for (const Reader& size : tensor.at("shape").list()) sizes.push_back(size.number());
     try {
@@ -124,7 +127,7 @@ CheckpointManifest CheckpointManifest::from_json(const std::string& text, const 
     }
     std::int64_t covered = 0;
     for (const Reader& part : tensor.at("parts").list()) {
-      each.parts.push_back({part.at("file").file_name(), part.at("begin").number(), part.at("end").number()});
+      each.parts.push_back({part.at("file").file_name(), part.at("begin").number(), part.at("end").number(), part.at("offset").number(), part.at("xxh3_128").text()});
       if (each.parts.back().begin != covered || each.parts.back().end < covered) throw DataLossError(part.where() + " does not go on where the part before ended", "checkpoint");
       covered = each.parts.back().end;
       if (std::none_of(manifest.files.begin(), manifest.files.end(), [&](const CheckpointFile& file) { return file.name == each.parts.back().file; }))

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
-#include <nlohmann/json.hpp>
 #include <xxhash.h>
+#include <nlohmann/json.hpp>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/checkpoint.h>
 #include <lockstep/io/checkpoint_files.h>
+#include <lockstep/io/checksum.h>
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
@@ -19,22 +21,6 @@
 #include <lockstep/tensor/constant.h>
 
 namespace lockstep::io {
-
-std::string checksum_of_file(const std::string& path) {
-  require_file(path);
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) throw NotFoundError("cannot read '" + path + "'", "checkpoint");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closing(file, std::fclose);
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
-  XXH3_128bits_reset(state.get());
-  std::vector<char> buffer(std::size_t(1) << 20);
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), file)) XXH3_128bits_update(state.get(), buffer.data(), n);
-  if (std::ferror(file)) throw DataLossError("'" + path + "' cannot be read to its end", "checkpoint");
-  const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
-  return text;
-}
 
 std::vector<std::string> checkpoint_generations(const std::string& directory) {
   std::vector<std::string> found;
@@ -54,13 +40,59 @@ CheckpointManifest read_manifest(const std::string& generation) {
 
 namespace {
 
-void verify_file(const std::string& generation, const CheckpointFile& file) {
+void require_checksum(const Checksum& found, const std::string& said, const std::string& what) {
+  if (const std::string text = found.text(); text != said) throw DataLossError(what + " is damaged: its checksum is " + text + ", the manifest says " + said, "checkpoint");
+}
+
+/// Reads a file front to back.
+class Scan {
+ public:
+  explicit Scan(std::string path) : path_(std::move(path)), file_(path_, std::ios::binary), buffer_(std::size_t(1) << 18, '\0') {}
+  void add_to(Checksum& checksum, std::int64_t count) {
+    for (std::int64_t left = count; left > 0;) {
+      const std::int64_t n = std::min<std::int64_t>(left, std::int64_t(buffer_.size()));
+      if (!file_.read(buffer_.data(), n)) throw DataLossError("'" + path_ + "' cannot be read to its end", "checkpoint");
+      checksum.add(buffer_.data(), std::size_t(n));
+      left -= n;
+    }
+  }
+
+ private:
+  std::string path_;
+  std::ifstream file_;
+  std::string buffer_;
+};
+
+void verify_file(const std::string& generation, const CheckpointManifest& manifest, const CheckpointFile& file) {
   const std::string path = generation + "/" + file.name;
   std::error_code none;
   const auto bytes = std::filesystem::file_size(path, none);
   if (none) throw DataLossError("'" + path + "' is missing", "checkpoint");
   if (std::int64_t(bytes) != file.nbytes) throw DataLossError("'" + path + "' has " + std::to_string(bytes) + " bytes, the manifest says " + std::to_string(file.nbytes), "checkpoint");
-  if (const std::string found = checksum_of_file(path); found != file.checksum) throw DataLossError("'" + path + "' is damaged: its checksum is " + found + ", the manifest says " + file.checksum, "checkpoint");
+  struct Piece {
+    const CheckpointTensor* tensor;
+    const CheckpointPart* part;
+  };
+  std::vector<Piece> pieces;
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    for (const CheckpointPart& part : tensor.parts)
+      if (part.file == file.name && part.begin < part.end) pieces.push_back({&tensor, &part});
+  std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.part->offset < b.part->offset; });
+  Scan scan(path);
+  Checksum around;
+  std::int64_t at = 0;
+  for (const Piece& piece : pieces) {
+    const std::string what = "dataset '" + piece.tensor->dataset() + "' of '" + path + "'";
+    const std::int64_t offset = piece.part->offset, count = piece.part->end - piece.part->begin, size = std::int64_t(itemsize(piece.tensor->spec.dtype));
+    if (offset < at || offset > file.nbytes || count > (file.nbytes - offset) / size) throw DataLossError(what + " is not where the manifest says", "checkpoint");
+    scan.add_to(around, offset - at);
+    Checksum own;
+    scan.add_to(own, count * size);
+    require_checksum(own, piece.part->checksum, what);
+    at = offset + count * size;
+  }
+  scan.add_to(around, file.nbytes - at);
+  require_checksum(around, file.checksum, "'" + path + "', apart from its datasets' elements,");
 }
 
 const CheckpointTensor& tensor_at(const CheckpointManifest& manifest, const std::string& path, const std::string& generation) {
@@ -90,11 +122,12 @@ class Shards {
 /// Elements [begin, end) of a tensor, into `target`; reads only the parts that hold them.
 void read_range(Shards& shards, const CheckpointTensor& tensor, std::int64_t begin, std::int64_t end, std::byte* target) {
   const std::size_t size = itemsize(tensor.spec.dtype);
-  const std::string dataset = "/state/" + tensor.path;
+  const std::string dataset = tensor.dataset();
   for (const CheckpointPart& part : tensor.parts) {
     const std::int64_t from = std::max(begin, part.begin), to = std::min(end, part.end);
     if (from >= to) continue;
     const hdf5::File& file = shards[part.file];
+    if (!file.contains(dataset)) throw DataLossError("dataset '" + dataset + "' of '" + file.path() + "' is missing", "checkpoint");
     const TensorSpec found = file.spec(dataset);
     if (found.dtype != tensor.spec.dtype || found.shape.numel() != part.end - part.begin)
       throw DataLossError("dataset '" + dataset + "' of '" + file.path() + "' is " + to_string(found) + ", the manifest says " + std::to_string(part.end - part.begin) + " elements of " + std::string(name(tensor.spec.dtype)), "checkpoint");
@@ -112,7 +145,8 @@ Tensor read_whole(Shards& shards, const CheckpointTensor& tensor) {
 /// Says which paths only one of them has, and which have other shapes; empty if none.
 std::string differences(const std::vector<nn::StateEntry>& entries, const CheckpointManifest& manifest, bool weights_only) {
   std::map<std::string, TensorSpec> saved;
-  for (const CheckpointTensor& tensor : manifest.tensors) saved.emplace(tensor.path, tensor.spec);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) saved.emplace(tensor.path, tensor.spec);
   std::string missing, other;
   for (const nn::StateEntry& entry : entries) {
     const auto found = saved.find(entry.variable.path());
@@ -156,7 +190,8 @@ void load_generation(nn::Model& model, const std::string& generation, const Chec
   if (const std::string text = differences(entries, manifest, options.weights_only); !text.empty() && !options.partial)
     throw InvalidArgumentError("the checkpoint '" + generation + "' is of another model or optimizer:" + text, "checkpoint", "load with .partial = true to take what fits");
   std::map<std::string, const CheckpointTensor*> saved;
-  for (const CheckpointTensor& tensor : manifest.tensors) saved.emplace(tensor.path, &tensor);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) saved.emplace(tensor.path, &tensor);
   Shards shards(generation);
   for (const nn::StateEntry& entry : entries) {
     const auto found = saved.find(entry.variable.path());
@@ -178,7 +213,7 @@ std::string last_whole_generation(const std::string& directory) {
     std::string wrong;
     try {
       const CheckpointManifest manifest = read_manifest(generation);
-      for (std::size_t i = std::size_t(world.rank()); i < manifest.files.size(); i += std::size_t(world.size())) verify_file(generation, manifest.files[i]);
+      for (std::size_t i = std::size_t(world.rank()); i < manifest.files.size(); i += std::size_t(world.size())) verify_file(generation, manifest, manifest.files[i]);
     } catch (const Error& error) {
       wrong = error.what();
     }
@@ -200,6 +235,16 @@ class Resume : public nn::ResumePoint {
     return manifest_.position;
   }
   void restore(nn::Model& model) override { load_generation(model, generation_, manifest_, {}); }
+  std::map<std::string, nn::CallbackState> callbacks() override {
+    std::map<std::string, nn::CallbackState> states;
+    Shards shards(generation_);
+    for (const CheckpointTensor& tensor : manifest_.tensors) {
+      if (!tensor.of_callback) continue;
+      const std::size_t begin = std::string("callbacks/").size(), end = tensor.path.find('/', begin);
+      states[tensor.path.substr(begin, end - begin)].set(tensor.path.substr(end + 1), read_whole(shards, tensor));
+    }
+    return states;
+  }
 
  private:
   std::string directory_, generation_;
@@ -210,7 +255,8 @@ class Resume : public nn::ResumePoint {
 }  // namespace
 
 void verify_checkpoint(const std::string& generation) {
-  for (const CheckpointFile& file : read_manifest(generation).files) verify_file(generation, file);
+  const CheckpointManifest manifest = read_manifest(generation);
+  for (const CheckpointFile& file : manifest.files) verify_file(generation, manifest, file);
 }
 
 Tensor read_checkpoint_tensor(const std::string& generation, const CheckpointManifest& manifest, const std::string& path) {
@@ -221,7 +267,8 @@ Tensor read_checkpoint_tensor(const std::string& generation, const CheckpointMan
 std::string checkpoint_hash(const std::string& generation) {
   const CheckpointManifest manifest = read_manifest(generation);
   std::vector<const CheckpointTensor*> sorted;
-  for (const CheckpointTensor& tensor : manifest.tensors) sorted.push_back(&tensor);
+  for (const CheckpointTensor& tensor : manifest.tensors)
+    if (!tensor.of_callback) sorted.push_back(&tensor);
   std::sort(sorted.begin(), sorted.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) { return a->path < b->path; });
   Shards shards(generation);
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);

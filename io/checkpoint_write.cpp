@@ -1,8 +1,7 @@
-// Writing checkpoints. Every rank writes and syncs its shard into step-N.tmp; rank 0 hears from all, writes and syncs the manifest, renames the directory and
-// syncs its parent. Whatever happens in between, what is there under a generation's name is whole.
+// Writing checkpoints. Every rank writes and syncs its shard into step-N.tmp; rank 0 hears from all, writes the manifest, syncs it with its own shard, renames the
+// directory and syncs its parent. Whatever happens in between, what is there under a generation's name is whole.
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,51 +9,23 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 
+#include <xxhash.h>
 #include <nlohmann/json.hpp>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/checkpoint_files.h>
+#include <lockstep/io/checksum.h>
 #include <lockstep/io/hdf5/file.h>
+#include <lockstep/io/hdf5/memory.h>
 #include <lockstep/io/keras/config.h>
+#include <lockstep/io/output_file.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
 
 namespace lockstep::io {
 namespace {
-
-[[noreturn]] void fail(const std::string& what) {
-  const int why = errno;
-  throw ResourceExhaustedError(what + ": " + std::strerror(why), "checkpoint");
-}
-
-/// A descriptor that closes itself.
-struct Descriptor {
-  int number;
-  explicit Descriptor(int n) : number(n) {}
-  Descriptor(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
-/// To the disk: of a file its bytes, of a directory its names.
-void sync(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.number < 0 || ::fsync(file.number) < 0) fail("cannot sync '" + path + "'");
-}
-
-void write_text_file(const std::string& path, const std::string& text) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number < 0) fail("cannot make '" + path + "'");
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t n = ::write(file.number, text.data() + at, text.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("cannot write '" + path + "'");
-    at += std::size_t(n);
-  }
-  if (::fsync(file.number) < 0) fail("cannot sync '" + path + "'");
-}
 
 std::string shard_name(int rank, int world_size) {
   char text[64];
@@ -67,42 +38,102 @@ std::string generation_name(std::int64_t step) {
   return text;
 }
 
-/// A rank's shard; its line for the manifest, "bytes checksum".
-std::string write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs) {
-  {
-    hdf5::File file = hdf5::File::create(path);
-    file.make_group("/state");
-    for (const OwnedPart& part : parts) {
-      const nn::StateEntry& entry = snapshot.entries[part.entry];
-      const Tensor& value = snapshot.values[part.entry];
-      const bool whole = part.begin == 0 && part.end == entry.whole.numel() && entry.variable.kind() != StateKind::sharded;
-      // A sharded tensor's values begin where this rank's part does.
-      const std::int64_t at = entry.variable.kind() == StateKind::sharded ? 0 : part.begin;
-      file.write("/state/" + entry.variable.path(), whole ? Tensor::view(value, entry.whole) : Tensor::view(value, {part.end - part.begin}, at));
-    }
-    if (with_configs)
-      for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
-    file.close();
-  }
-  sync(path);
-  return std::to_string(std::filesystem::file_size(path)) + " " + checksum_of_file(path);
+/// Without its parts.
+CheckpointTensor tensor_of(const nn::StateEntry& entry) { return {entry.variable.path(), {entry.variable.dtype(), entry.whole}, entry.variable.kind(), {}, entry.of_callback}; }
+
+/// A number that is the same on all ranks if they list the same tensors: each has to write what the others take it to.
+std::string fingerprint(const std::vector<nn::StateEntry>& entries) {
+  std::string all;
+  for (const nn::StateEntry& entry : entries) all += tensor_of(entry).dataset() + " " + to_string(TensorSpec{entry.variable.dtype(), entry.whole}) + "\n";
+  return std::to_string(XXH3_64bits(all.data(), all.size()));
 }
 
-CheckpointManifest manifest_of(const Snapshot& snapshot, const std::vector<std::vector<OwnedPart>>& owned, const std::vector<std::string>& results) {
+/// Where the elements of a part are: in memory, and in the file.
+struct Extent {
+  std::size_t part;
+  std::int64_t offset;
+  const std::byte* elements;
+  std::size_t nbytes;
+};
+
+/// What a rank tells of its shard.
+struct ShardReport {
+  std::int64_t nbytes = 0;
+  std::string checksum;
+  std::vector<std::pair<std::int64_t, std::string>> parts;  // offset and checksum, in the order of what it owns
+
+  std::string to_json() const { return nlohmann::json{nbytes, checksum, parts}.dump(); }
+  static ShardReport from_json(const std::string& text) {
+    const nlohmann::json json = nlohmann::json::parse(text);
+    return {json.at(0).get<std::int64_t>(), json.at(1).get<std::string>(), json.at(2).get<std::vector<std::pair<std::int64_t, std::string>>>()};
+  }
+};
+
+/// A rank's shard. HDF5 puts a file without elements together, in memory; this one and the elements are then written front to back, each byte once, with checksums
+/// on the way.
+ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs, OutputFile& output) {
+  hdf5::Memory frame;
+  hdf5::File file = hdf5::File::create_in(frame, path);
+  file.make_group("/state");
+  std::vector<Extent> extents;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const OwnedPart& part = parts[i];
+    const nn::StateEntry& entry = snapshot.entries[part.entry];
+    const Tensor& value = snapshot.values[part.entry];
+    const bool sharded = entry.variable.kind() == StateKind::sharded;
+    const bool whole = part.begin == 0 && part.end == entry.whole.numel() && !sharded;
+    const std::int64_t offset = file.reserve(tensor_of(entry).dataset(), {value.dtype(), whole ? entry.whole : Shape{part.end - part.begin}});
+    // A sharded tensor's values begin where this rank's part does.
+    const std::size_t size = itemsize(value.dtype()), at = sharded ? 0 : std::size_t(part.begin) * size;
+    extents.push_back({i, offset, static_cast<const std::byte*>(value.raw()) + at, std::size_t(part.end - part.begin) * size});
+  }
+  if (with_configs)
+    for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
+  file.close();
+
+  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  ShardReport report{.nbytes = frame.size(), .checksum = {}, .parts = std::vector<std::pair<std::int64_t, std::string>>(parts.size())};
+  Checksum around;
+  std::int64_t at = 0;
+  const auto write_frame_until = [&](std::int64_t end) {
+    const std::string bytes = frame.bytes(at, end);
+    around.add(bytes.data(), bytes.size());
+    output.append(bytes);
+  };
+  for (const Extent& extent : extents) {
+    Checksum own;
+    if (extent.nbytes > 0) write_frame_until(extent.offset), at = extent.offset + std::int64_t(extent.nbytes);
+    constexpr std::size_t kChunk = std::size_t(1) << 18;  // stays in the cache between its checksum and its copy to the system
+    for (std::size_t done = 0; done < extent.nbytes; done += kChunk) {
+      const std::size_t count = std::min(kChunk, extent.nbytes - done);
+      own.add(extent.elements + done, count);
+      output.append(extent.elements + done, count);
+    }
+    report.parts[extent.part] = {extent.offset, own.text()};
+  }
+  write_frame_until(frame.size());
+  output.flush();
+  report.checksum = around.text();
+  return report;
+}
+
+CheckpointManifest manifest_of(const Snapshot& snapshot, const std::vector<std::vector<OwnedPart>>& owned, const std::vector<std::string>& lines) {
   CheckpointManifest manifest;
   manifest.world_size = int(owned.size());
   manifest.position = snapshot.position;
   for (const auto& [name, text] : snapshot.configs) manifest.configs.push_back(name);
-  for (std::size_t r = 0; r < results.size(); ++r) {
-    const std::size_t space = results[r].find(' ');
-    manifest.files.push_back({shard_name(int(r), int(owned.size())), std::stoll(results[r].substr(0, space)), results[r].substr(space + 1)});
+  for (const nn::StateEntry& entry : snapshot.entries) manifest.tensors.push_back(tensor_of(entry));
+  for (std::size_t r = 0; r < owned.size(); ++r) {
+    const ShardReport report = ShardReport::from_json(lines[r]);
+    manifest.files.push_back({shard_name(int(r), int(owned.size())), report.nbytes, report.checksum});
+    for (std::size_t i = 0; i < owned[r].size(); ++i) {
+      const OwnedPart& part = owned[r][i];
+      manifest.tensors[part.entry].parts.push_back({manifest.files[r].name, part.begin, part.end, report.parts.at(i).first, report.parts.at(i).second});
+    }
   }
-  for (const nn::StateEntry& entry : snapshot.entries) manifest.tensors.push_back({entry.variable.path(), {entry.variable.dtype(), entry.whole}, entry.variable.kind(), {}});
-  for (std::size_t r = 0; r < owned.size(); ++r)
-    for (const OwnedPart& part : owned[r]) manifest.tensors[part.entry].parts.push_back({manifest.files[r].name, part.begin, part.end});
   for (CheckpointTensor& tensor : manifest.tensors) {
     std::sort(tensor.parts.begin(), tensor.parts.end(), [](const CheckpointPart& a, const CheckpointPart& b) { return a.begin < b.begin; });
-    if (tensor.parts.empty()) tensor.parts.push_back({manifest.files[0].name, 0, 0});
+    if (tensor.parts.empty()) tensor.parts.push_back({manifest.files[0].name, 0, 0, 0, {}});
   }
   return manifest;
 }
@@ -143,6 +174,7 @@ std::vector<std::vector<OwnedPart>> ownership(const std::vector<nn::StateEntry>&
 Snapshot take_snapshot(nn::Model& model) {
   if (model.compiled()) model.gather_metric_states();
   Snapshot snapshot{.entries = model.training_state(), .values = {}, .position = model.position(), .configs = {}};
+  for (nn::StateEntry& entry : model.callback_state()) snapshot.entries.push_back(std::move(entry));
   for (const nn::StateEntry& entry : snapshot.entries) snapshot.values.push_back(entry.variable.peek());
   try {
     snapshot.configs.emplace_back("model", keras::model_config(model).dump());
@@ -174,17 +206,25 @@ std::string write_generation(const Snapshot& snapshot, const std::string& direct
   };
 
   agreed(rank != 0 ? std::string() : attempt([&] {
-    step("clean");
-    std::filesystem::create_directories(directory);
-    for (const auto& entry : std::filesystem::directory_iterator(directory))  // what a killed job left
-      if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
-    std::filesystem::create_directory(unfinished);
-  }), "checkpoint begun");
+           step("clean");
+           std::filesystem::create_directories(directory);
+           for (const auto& entry : std::filesystem::directory_iterator(directory))  // what a killed job left
+             if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
+           std::filesystem::create_directory(unfinished);
+         }),
+         "checkpoint begun");
 
   std::string line;
+  std::optional<OutputFile> shard;
+  const std::vector<std::string> prints = communicator.gather_texts(fingerprint(snapshot.entries), "checkpoint tensors");
   const std::string wrong = attempt([&] {
     step("shard");
-    line = write_shard(snapshot, owned[std::size_t(rank)], unfinished + "/" + shard_name(rank, world_size), rank == 0);
+    for (std::size_t r = 0; r < prints.size(); ++r)
+      if (prints[r] != prints[0]) throw InvalidArgumentError("rank " + std::to_string(r) + " has other variables, or callbacks that remember other things, than rank 0", "checkpoint");
+    const std::string file = unfinished + "/" + shard_name(rank, world_size);
+    shard.emplace(file);
+    line = write_shard(snapshot, owned[std::size_t(rank)], file, rank == 0, *shard).to_json();
+    if (rank != 0) shard->sync();
     step("shard written");
   });
   const std::vector<std::string> lines = communicator.gather_texts(line, "checkpoint shards");
@@ -198,9 +238,14 @@ std::string write_generation(const Snapshot& snapshot, const std::string& direct
   if (rank == 0)
     commit = attempt([&] {
       step("manifest");
-      write_text_file(unfinished + "/manifest.json", manifest_of(snapshot, owned, lines).to_json());
+      OutputFile manifest(unfinished + "/manifest.json");
+      manifest.append(manifest_of(snapshot, owned, lines).to_json());
+      manifest.flush();
       step("sync");
-      sync(unfinished);
+      // One after the other with nothing in between: a journal then writes once.
+      shard->sync();
+      manifest.sync();
+      sync_directory(unfinished);
       step("rename");
       // A generation of the same step changes places with the new one, so that there is one of them at any moment.
       const bool replaces = std::filesystem::exists(path);
@@ -210,9 +255,9 @@ std::string write_generation(const Snapshot& snapshot, const std::string& direct
         moved = std::rename(path.c_str(), old.c_str());
         if (moved == 0) moved = std::rename(unfinished.c_str(), path.c_str());
       }
-      if (moved < 0) fail("cannot rename '" + unfinished + "'");
+      if (moved < 0) throw ResourceExhaustedError("cannot rename '" + unfinished + "': " + std::strerror(errno), "checkpoint");
       step("renamed");
-      sync(directory);
+      sync_directory(directory);
       std::error_code ignored;
       for (const std::string& left : {unfinished, old}) std::filesystem::remove_all(left, ignored);
     });

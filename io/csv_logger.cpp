@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/csv.h>
@@ -39,18 +40,40 @@ void CSVLogger::on_train_begin() {
   if (!dist::is_chief()) return;
   columns_.clear();
   file_ = {};
+  const std::optional<std::int64_t> resumed = params().resumed_in;
+  const bool goes_on = options_.append || resumed;
   std::string before;
-  if (options_.append && std::filesystem::exists(path_)) before = read_file(path_);
+  if (goes_on && std::filesystem::exists(path_)) before = read_file(path_);
+  if (resumed && before.find('\n') == std::string::npos) before.clear();  // killed in the first line
+  if (!before.empty()) {
+    columns_ = parse_csv(before.substr(0, before.find('\n')), {.delimiter = options_.separator}, path_).names();
+    if (columns_.empty() || columns_[0] != "epoch") throw DataLossError("'" + path_ + "' is no log to go on with: its first column is not 'epoch'", "CSVLogger");
+    columns_.erase(columns_.begin());
+    if (resumed) before.resize(kept_bytes(before, *resumed));
+  }
   errno = 0;
-  file_.open(path_, std::ios::binary | (options_.append ? std::ios::app : std::ios::trunc));
+  if (resumed && std::filesystem::exists(path_)) std::filesystem::resize_file(path_, before.size());
+  file_.open(path_, std::ios::binary | (goes_on ? std::ios::app : std::ios::trunc));
   if (!file_) throw NotFoundError("cannot open '" + path_ + "': " + std::strerror(errno), "CSVLogger");
-  if (before.empty()) return;
-  const std::string header = before.substr(0, before.find('\n'));
-  columns_ = parse_csv(header, {.delimiter = options_.separator}, path_).names();
-  if (columns_.empty() || columns_[0] != "epoch") throw DataLossError("'" + path_ + "' is no log to go on with: its first column is not 'epoch'", "CSVLogger");
-  columns_.erase(columns_.begin());
   // A run that was killed may have left half a line.
-  if (before.back() != '\n') file_ << '\n';
+  if (!before.empty() && before.back() != '\n') file_ << '\n';
+}
+
+std::size_t CSVLogger::kept_bytes(const std::string& text, std::int64_t epoch) const {
+  // A line that does not end is of the moment of a kill.
+  std::size_t kept = text.rfind('\n') + 1;
+  // In the first epoch nothing tells this training's lines from those of an earlier one that it was appended to.
+  if (epoch == 0 && options_.append) return kept;
+  const std::size_t header = text.find('\n') + 1;
+  for (std::int64_t below = std::numeric_limits<std::int64_t>::max(); kept > header;) {
+    const std::size_t line = text.rfind('\n', kept - 2) + 1;
+    std::int64_t number = -1;
+    std::from_chars(text.data() + line, text.data() + kept, number);
+    if (number < epoch || number >= below) break;  // what is kept, or an earlier training
+    below = number;
+    kept = line;
+  }
+  return kept;
 }
 
 void CSVLogger::on_epoch_end(std::int64_t epoch, nn::Logs& logs) {
@@ -79,7 +102,8 @@ void CSVLogger::write(const std::vector<std::string>& fields) {
     file_ << quoted(fields[i], options_.separator);
   }
   errno = 0;
-  file_ << '\n' << std::flush;
+  file_ << '\n'
+        << std::flush;
   if (!file_) throw ResourceExhaustedError("cannot write to '" + path_ + "': " + std::strerror(errno), "CSVLogger");
 }
 

@@ -18,12 +18,12 @@ struct CSVLoggerOptions {
 
 /// Writes the epoch and the logs of each epoch to a file (keras.callbacks.CSVLogger). The columns are the names that the first epoch logs,
 /// sorted; if there is none of validation among them, "val_" columns follow, for validation that comes later. What an epoch does not log
-/// is "NA". Numbers read back as they were.
+/// is "NA". Numbers read back as they were. A resumed fit goes on with the file that is there, without the lines of the epochs that it does again.
 class CSVLogger : public nn::Callback {
  public:
   explicit CSVLogger(std::string path, CSVLoggerOptions options = {});
 
-  /// Opens the file. Throws NotFoundError if it cannot be opened, DataLossError if the one to append to has no column "epoch".
+  /// Opens the file. Throws NotFoundError if it cannot be opened, DataLossError if the one to go on with has no column "epoch".
   void on_train_begin() override;
   /// Throws ResourceExhaustedError if the line cannot be written.
   void on_epoch_end(std::int64_t epoch, nn::Logs& logs) override;
@@ -31,6 +31,7 @@ class CSVLogger : public nn::Callback {
 
  private:
   void write(const std::vector<std::string>& fields);
+  std::size_t kept_bytes(const std::string& text, std::int64_t epoch) const;
 
   std::string path_;
   CSVLoggerOptions options_;

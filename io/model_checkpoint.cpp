@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <future>
+#include <utility>
 
 #include <lockstep/dist/world.h>
 #include <lockstep/io/checkpoint.h>
@@ -22,7 +23,8 @@ class ModelCheckpoint::Writer {
 
   void begin(Snapshot snapshot) {
     finish();
-    running_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
+    running_ = std::async(std::launch::async, [this, held = std::move(snapshot)]() mutable {
+      const Snapshot snapshot = std::move(held);  // let go of when it is written, not when the next save begins
       const std::string path = write_generation(snapshot, directory_, *ranks_);
       if (ranks_->rank() == 0) drop_old();
       return path;
@@ -67,17 +69,19 @@ ModelCheckpoint::ModelCheckpoint(ModelCheckpoint&&) noexcept = default;
 ModelCheckpoint::~ModelCheckpoint() = default;
 
 void ModelCheckpoint::on_train_begin() {
+  due_ = false;
   if (!writer_) writer_ = std::make_unique<Writer>(options_.directory, options_.keep);
 }
 
-void ModelCheckpoint::save() {
+void ModelCheckpoint::on_all_told() {
+  if (!std::exchange(due_, false)) return;
   writer_->begin(take_snapshot(model()));
   if (!options_.asynchronous) writer_->finish();
   if (options_.verbose > 0) dist::out() << "saving step " << model().position().step << " to " << options_.directory << std::endl;
 }
 
 void ModelCheckpoint::on_train_batch_end(std::int64_t, const nn::BatchLogs&) {
-  if (options_.every_steps && model().position().step % *options_.every_steps == 0) save();
+  if (options_.every_steps && model().position().step % *options_.every_steps == 0) due_ = true;
 }
 
 void ModelCheckpoint::on_epoch_end(std::int64_t epoch, nn::Logs& logs) {
@@ -88,10 +92,15 @@ void ModelCheckpoint::on_epoch_end(std::int64_t epoch, nn::Logs& logs) {
     if (std::isnan(value) || (best_ && !(down ? value < *best_ : value > *best_))) return;
     best_ = value;
   }
-  save();
+  due_ = true;
 }
 
 void ModelCheckpoint::on_train_end(const nn::Logs&) { finish(); }
+nn::CallbackState ModelCheckpoint::state() const {
+  nn::CallbackState state;
+  if (best_) state.set_number("best", *best_);
+  return state;
+}
 void ModelCheckpoint::finish() {
   if (writer_) writer_->finish();
 }

@@ -39,7 +39,11 @@ class ModelCheckpoint : public nn::Callback {
   void on_train_begin() override;
   void on_train_batch_end(std::int64_t batch, const nn::BatchLogs& logs) override;
   void on_epoch_end(std::int64_t epoch, nn::Logs& logs) override;
+  void on_all_told() override;
   void on_train_end(const nn::Logs& logs) override;
+  /// The best value so far, if it saves the best only.
+  nn::CallbackState state() const override;
+  void set_state(const nn::CallbackState& state) override { best_ = state.number("best"); }
 
   /// Waits for the save under way.
   void finish();
@@ -48,10 +52,9 @@ class ModelCheckpoint : public nn::Callback {
 
  private:
   class Writer;
-  void save();
-
   ModelCheckpointOptions options_;
   std::optional<double> best_;
+  bool due_ = false;  // a save, when all callbacks have been told
   std::unique_ptr<Writer> writer_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/constant.h>
 
 namespace lockstep::nn {
 namespace {
@@ -29,6 +30,15 @@ void Logs::set(std::string_view name, double value) {
   const auto at = std::lower_bound(entries_.begin(), entries_.end(), name, kBefore);
   if (at != entries_.end() && at->first == name) at->second = value;
   else entries_.emplace(at, name, value);
+}
+
+void CallbackState::set_count(std::string name, std::int64_t value) { set(std::move(name), constant(value, int64)); }
+void CallbackState::set_number(std::string name, double value) { set(std::move(name), constant(value, float64)); }
+
+const Tensor& CallbackState::at(std::string_view name) const {
+  const auto found = values_.find(name);
+  if (found == values_.end()) throw NotFoundError("the callback's state has no '" + std::string(name) + "'", "checkpoint");
+  return found->second;
 }
 
 Model& Callback::model() const {

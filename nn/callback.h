@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <lockstep/nn/training_state.h>
+
 namespace lockstep::nn {
 
 class Model;
@@ -60,6 +62,8 @@ struct RunParams {
   /// Rows of a full batch, for throughput; 0 if unknown.
   std::int64_t batch_size = 0;
   int verbose = 1;
+  /// The epoch in which a resumed fit goes on; none: it began from the start.
+  std::optional<std::int64_t> resumed_in = {};
 };
 
 /// Base of all callbacks. Batches and epochs count from 0. evaluate inside fit (validation) calls the test hooks.
@@ -74,6 +78,8 @@ class Callback {
   virtual void on_epoch_end(std::int64_t epoch, Logs& logs) { static_cast<void>(epoch), static_cast<void>(logs); }
   virtual void on_train_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
   virtual void on_train_batch_end(std::int64_t batch, const BatchLogs& logs) { static_cast<void>(batch), static_cast<void>(logs); }
+  /// After all callbacks were told of the end of a training batch, and after all were told of the end of an epoch: for those that save what the others remember.
+  virtual void on_all_told() {}
   virtual void on_test_begin() {}
   virtual void on_test_end(const Logs& logs) { static_cast<void>(logs); }
   virtual void on_test_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
@@ -82,6 +88,11 @@ class Callback {
   virtual void on_predict_end() {}
   virtual void on_predict_batch_begin(std::int64_t batch) { static_cast<void>(batch); }
   virtual void on_predict_batch_end(std::int64_t batch) { static_cast<void>(batch); }
+
+  /// What it must know to go on in another process as if it had never been away, the same on all ranks: checkpoints keep it. Empty: it remembers nothing.
+  virtual CallbackState state() const { return {}; }
+  /// Takes up what state() gave there. A resumed fit calls it after on_train_begin; in the middle of an epoch, on_epoch_begin is then called once more.
+  virtual void set_state(const CallbackState& state) { static_cast<void>(state); }
 
   /// Called before the first hook of a run.
   void attach(Model& model, const RunParams& params) { model_ = &model, params_ = params; }
@@ -102,6 +113,7 @@ class CallbackRef {
   template <std::derived_from<Callback> T>
   CallbackRef(std::shared_ptr<T> callback) : callback_(std::move(callback)) {}
   Callback* operator->() const { return callback_.get(); }
+  Callback& operator*() const { return *callback_; }
 
  private:
   std::shared_ptr<Callback> callback_;

@@ -46,6 +46,8 @@ void log_rates(optim::Optimizer& optimizer, Logs& logs) {
   for (const RateOwner& owner : rate_owners(optimizer)) logs.set("learning_rate" + owner.suffix, rate_of(*owner.optimizer));
 }
 
+std::string best_name(const Weight& weight) { return "best_weights/" + weight.variable().path(); }
+
 std::string names_in(const Logs& logs) {
   std::string list;
   for (const auto& [name, value] : logs) list += (list.empty() ? "'" : ", '") + name + "'";
@@ -98,6 +100,15 @@ bool MonitorCallback::improves(double value, std::optional<double> reference) co
   return direction_ > 0 ? value - min_delta_ > *reference : value + min_delta_ < *reference;
 }
 
+CallbackState MonitorCallback::state() const {
+  CallbackState state;
+  if (best_) state.set_number("best", *best_);
+  return state;
+}
+void MonitorCallback::set_state(const CallbackState& state) {
+  if (state.has("best")) best_ = state.number("best");
+}
+
 // ---- EarlyStopping
 
 EarlyStopping::EarlyStopping() : EarlyStopping(Options()) {}
@@ -140,6 +151,32 @@ void EarlyStopping::on_train_end(const Logs&) {
   model().set_weights(*best_weights_);
 }
 
+CallbackState EarlyStopping::state() const {
+  CallbackState state = MonitorCallback::state();
+  state.set_count("best_epoch", best_epoch_);
+  state.set_count("wait", wait_);
+  if (stopped_epoch_) state.set_count("stopped_epoch", *stopped_epoch_);
+  if (best_weights_) {
+    const std::vector<Weight> weights = model().weights();
+    for (std::size_t i = 0; i < weights.size(); ++i) state.set(best_name(weights[i]), (*best_weights_)[i]);
+  }
+  return state;
+}
+
+void EarlyStopping::set_state(const CallbackState& state) {
+  MonitorCallback::set_state(state);
+  best_epoch_ = state.count("best_epoch");
+  wait_ = state.count("wait");
+  const std::vector<Weight> weights = model().weights();
+  if (options_.restore_best_weights && !weights.empty() && state.has(best_name(weights[0]))) {
+    best_weights_.emplace();
+    for (const Weight& weight : weights) best_weights_->push_back(state.at(best_name(weight)));
+  }
+  if (!state.has("stopped_epoch") || wait_ < options_.patience) return;
+  stopped_epoch_ = state.count("stopped_epoch");
+  model().stop_training();
+}
+
 // ---- learning rates
 
 ReduceLROnPlateau::ReduceLROnPlateau() : ReduceLROnPlateau(Options()) {}
@@ -173,6 +210,21 @@ void ReduceLROnPlateau::on_epoch_end(std::int64_t epoch, Logs& logs) {
   }
 }
 
+CallbackState ReduceLROnPlateau::state() const {
+  CallbackState state = MonitorCallback::state();
+  state.set_count("wait", wait_);
+  state.set_count("cooldown", cooldown_left_);
+  state.set_count("reductions", reductions_);
+  return state;
+}
+
+void ReduceLROnPlateau::set_state(const CallbackState& state) {
+  MonitorCallback::set_state(state);
+  wait_ = state.count("wait");
+  cooldown_left_ = state.count("cooldown");
+  reductions_ = state.count("reductions");
+}
+
 bool ReduceLROnPlateau::reduce(std::int64_t epoch) {
   bool reduced = false;
   for (const RateOwner& owner : rate_owners(model().optimizer())) {
@@ -191,13 +243,22 @@ LearningRateScheduler::LearningRateScheduler(std::function<double(std::int64_t, 
 }
 
 void LearningRateScheduler::on_epoch_begin(std::int64_t epoch) {
+  if (set_for_ == epoch) return;
   for (const RateOwner& owner : rate_owners(model().optimizer())) {
     const double rate = schedule_(epoch, rate_of(*owner.optimizer));
     if (!std::isfinite(rate)) throw InvalidArgumentError("the schedule gives " + text_of(rate) + " for epoch " + std::to_string(epoch), "LearningRateScheduler");
     owner.optimizer->set_learning_rate(rate);
     if (verbose_ > 0) dist::out() << "\nEpoch " << epoch + 1 << ": LearningRateScheduler setting learning_rate" << owner.suffix << " to " << text_of(rate) << "." << std::endl;
   }
+  set_for_ = epoch;
 }
+
+CallbackState LearningRateScheduler::state() const {
+  CallbackState state;
+  if (set_for_) state.set_count("set_for", *set_for_);
+  return state;
+}
+void LearningRateScheduler::set_state(const CallbackState& state) { set_for_ = state.count("set_for"); }
 
 void LearningRateScheduler::on_epoch_end(std::int64_t, Logs& logs) { log_rates(model().optimizer(), logs); }
 
@@ -225,6 +286,13 @@ void SwapEMAWeights::swap(bool averages) {
   model().optimizer().swap_averages();
   averages_in_model_ = averages;
 }
+
+CallbackState SwapEMAWeights::state() const {
+  CallbackState state;
+  if (averages_in_model_) state.set_count("averages_in_model", 1);
+  return state;
+}
+void SwapEMAWeights::set_state(const CallbackState& state) { averages_in_model_ = state.has("averages_in_model"); }
 
 void SwapEMAWeights::on_epoch_begin(std::int64_t) {
   if (options_.swap_on_epoch) swap(false);

@@ -23,6 +23,10 @@ class MonitorCallback : public Callback {
   /// The best value of the run so far; none before the first.
   std::optional<double> best() const { return best_; }
 
+  /// The best value, once there is one.
+  CallbackState state() const override;
+  void set_state(const CallbackState& state) override;
+
  protected:
   /// `mode`: "min" if less is better, "max" if more is, "auto": as Model::metric_direction says. A change of at most `min_delta` is none.
   /// `who` is the class, for messages. Throws InvalidArgumentError for another mode or an infinite min_delta.
@@ -78,6 +82,9 @@ class EarlyStopping : public MonitorCallback {
   void on_train_begin() override;
   void on_epoch_end(std::int64_t epoch, Logs& logs) override;
   void on_train_end(const Logs& logs) override;
+  CallbackState state() const override;
+  /// A training that it had ended stays ended, unless the patience is greater now.
+  void set_state(const CallbackState& state) override;
 
  private:
   Options options_;
@@ -111,6 +118,8 @@ class ReduceLROnPlateau : public MonitorCallback {
 
   void on_train_begin() override;
   void on_epoch_end(std::int64_t epoch, Logs& logs) override;
+  CallbackState state() const override;
+  void set_state(const CallbackState& state) override;
 
  private:
   bool reduce(std::int64_t epoch);
@@ -125,10 +134,15 @@ class LearningRateScheduler : public Callback {
   /// From the epoch and the present rate to the new one. `verbose` 1 says on stdout what it set.
   explicit LearningRateScheduler(std::function<double(std::int64_t epoch, double learning_rate)> schedule, int verbose = 0);
 
+  void on_train_begin() override { set_for_.reset(); }
   void on_epoch_begin(std::int64_t epoch) override;
   void on_epoch_end(std::int64_t epoch, Logs& logs) override;
+  CallbackState state() const override;
+  /// The rate of an epoch that goes on is set already: a schedule may go by the rate before.
+  void set_state(const CallbackState& state) override;
 
  private:
+  std::optional<std::int64_t> set_for_;  // the last epoch whose rate it set
   std::function<double(std::int64_t, double)> schedule_;
   int verbose_;
 };
@@ -174,6 +188,9 @@ class SwapEMAWeights : public Callback {
   void on_test_end(const Logs&) override { swap(false); }
   void on_predict_begin() override { swap(true); }
   void on_predict_end() override { swap(false); }
+  /// Which weights are in the model.
+  CallbackState state() const override;
+  void set_state(const CallbackState& state) override;
 
  private:
   void swap(bool averages);

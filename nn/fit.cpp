@@ -10,6 +10,8 @@
 #include <lockstep/nn/progress.h>
 #include <lockstep/nn/replicas.h>
 #include <lockstep/nn/trainer.h>
+#include <lockstep/tensor/base/snake_case.h>
+#include <lockstep/tensor/base/type_name.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/random.h>
@@ -50,6 +52,17 @@ class Listeners {
   Listeners(std::vector<CallbackRef> callbacks, Model& model, const RunParams& params) : callbacks_(std::move(callbacks)) {
     for (const CallbackRef& each : callbacks_) each->attach(model, params);
   }
+  /// After their classes, numbered: "early_stopping", "early_stopping_1".
+  std::vector<std::pair<std::string, CallbackRef>> named() const {
+    std::map<std::string, int> counts;
+    std::vector<std::pair<std::string, CallbackRef>> result;
+    for (const CallbackRef& each : callbacks_) {
+      const std::string name = snake_case(type_name(typeid(*each)));
+      const int number = counts[name]++;
+      result.emplace_back(number == 0 ? name : name + "_" + std::to_string(number), each);
+    }
+    return result;
+  }
   template <class... P, class... A>
   void tell(void (Callback::*hook)(P...), A&&... arguments) const {
     for (const CallbackRef& each : callbacks_) ((*each.operator->()).*hook)(arguments...);
@@ -57,6 +70,45 @@ class Listeners {
 
  private:
   std::vector<CallbackRef> callbacks_;
+};
+
+/// Gives callbacks what they remembered, and tells which of them begin anew.
+void restore(const std::vector<std::pair<std::string, CallbackRef>>& callbacks, std::map<std::string, CallbackState> saved) {
+  for (const auto& [name, callback] : callbacks) {
+    if (const auto found = saved.find(name); found != saved.end()) {
+      callback->set_state(found->second);
+      saved.erase(found);
+    } else if (!callback->state().empty() && dist::is_chief()) {
+      warn("fit", "the checkpoint knows nothing of the callback '" + name + "', which begins anew");
+    }
+  }
+  for (const auto& [name, state] : saved)
+    if (dist::is_chief()) warn("fit", "the checkpoint holds what the callback '" + name + "' remembered, and this fit has no such callback");
+}
+
+/// Fills in a History, and remembers what is in it.
+class HistoryRecorder : public Callback {
+ public:
+  explicit HistoryRecorder(History& history) : history_(history) {}
+  void on_epoch_end(std::int64_t epoch, Logs& logs) override {
+    history_.epoch.push_back(epoch);
+    for (const auto& [name, value] : logs) history_.history[name].push_back(value);
+  }
+  CallbackState state() const override {
+    CallbackState state;
+    if (!history_.epoch.empty()) state.set("epoch", constant(history_.epoch));
+    for (const auto& [name, values] : history_.history) state.set("values/" + name, constant(values));
+    return state;
+  }
+  void set_state(const CallbackState& state) override {
+    for (const auto& [name, values] : state) {
+      if (name == "epoch") history_.epoch = values.to_vector<std::int64_t>();
+      else if (name.starts_with("values/")) history_.history[name.substr(7)] = values.to_vector<double>();
+    }
+  }
+
+ private:
+  History& history_;
 };
 
 std::optional<std::int64_t> steps_of(const BatchSource& source, std::optional<std::int64_t> asked) {
@@ -140,12 +192,8 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   if (replicas.sharded() && (options.own_data || options.check_numerics || model.compile_options().run_eagerly))
     throw InvalidArgumentError("shards need data that all ranks have, and traced steps", "fit", "leave out own_data, check_numerics and run_eagerly");
   const int verbose = replicas.is_chief() ? options.verbose : 0;
-  const RunParams params{options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, verbose};
-  std::vector<CallbackRef> callbacks = options.callbacks;
-  if (verbose > 0) callbacks.push_back(ProgbarLogger());
-  const Listeners listeners(std::move(callbacks), model, params);
   History history;
-  history.params = params;
+  history.params = {options.epochs, steps_of(data, options.steps_per_epoch), layout ? options.batch_size : 0, verbose};
   model.stop_training_ = false;
   struct NumericsOff {
     Trainer& trainer;
@@ -168,8 +216,19 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
       options.resume->restore(model);
       data.restore(found->data);
       position = *found;
+      history.params.resumed_in = position.epoch;
     }
+  std::vector<CallbackRef> callbacks = options.callbacks;
+  if (verbose > 0) callbacks.push_back(ProgbarLogger());
+  callbacks.push_back(std::make_shared<HistoryRecorder>(history));
+  const Listeners listeners(std::move(callbacks), model, history.params);
+  struct Running {
+    Model& model;
+    ~Running() { model.callbacks_.clear(); }
+  } running{model};
+  model.callbacks_ = listeners.named();
   listeners.tell(&Callback::on_train_begin);
+  if (history.params.resumed_in) restore(model.callbacks_, options.resume->callbacks());
   for (std::int64_t epoch = position.epoch; epoch < options.epochs && !model.stopping(); ++epoch) {
     if (position.batch == 0) trainer.reset(model);
     listeners.tell(&Callback::on_epoch_begin, epoch);
@@ -197,7 +256,9 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
         warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
       }
       position = {epoch, steps.done(), position.step + 1, data.state(), seed};
-      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
+      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(
+                                                                loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
+      listeners.tell(&Callback::on_all_told);
       stop = replicas.several() ? agreed.stop : model.stopping();
     }
     logs = trainer.logs(model, true);
@@ -206,8 +267,7 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
     }
     position = {epoch + 1, 0, position.step, data.state(), seed};
     listeners.tell(&Callback::on_epoch_end, epoch, logs);
-    history.epoch.push_back(epoch);
-    for (const auto& [name, value] : logs) history.history[name].push_back(value);
+    listeners.tell(&Callback::on_all_told);
     const Replicas::Agreement agreed = replicas.agree(0, model.stopping(), StopSignal::received());
     if (agreed.stop) model.stop_training();
     history.interrupted = history.interrupted || agreed.interrupted;
@@ -229,7 +289,8 @@ Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchL
     listeners.tell(&Callback::on_test_batch_begin, number);
     const double own = trainer.test(model, layout ? *layout : layout_of(model, batch.tensors.size(), false), batch.tensors, batch.replica);
     const double loss = replicas.agree(Replicas::contribution(own, batch.replica), false, false).loss;
-    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
+    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(
+                                                             loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
   }
   const Logs logs = trainer.logs(model, true);
   listeners.tell(&Callback::on_test_end, logs);
@@ -271,6 +332,13 @@ Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_
 }
 
 // ---- the public functions
+
+std::vector<StateEntry> Model::callback_state() const {
+  std::vector<StateEntry> entries;
+  for (const auto& [name, callback] : callbacks_)
+    for (const auto& [key, value] : callback->state()) entries.push_back({Variable(value, {.path = "callbacks/" + name + "/" + key, .trainable = false}), value.shape(), true});
+  return entries;
+}
 
 History Model::fit(BatchSource& data, const FitOptions& options) {
   if (options.validation_split != 0) throw InvalidArgumentError("validation_split is for arrays; give a source of its own as validation_data", "fit");

@@ -68,7 +68,7 @@ struct FitOptions {
   /// every number of ranks that divides it. None: as many as there are ranks, which is fastest.
   std::optional<int> shards = {};
   /// Goes on from there (io::resume_from), in the middle of an epoch if need be, with the same batches, random numbers and learning rate; from the start if
-  /// there is nothing. What earlier epochs logged is not in the History then.
+  /// there is nothing. Callbacks take up what they remembered (best values, waiting, best weights), and what earlier epochs logged is in the History.
   std::shared_ptr<ResumePoint> resume = {};
 };
 

@@ -72,6 +72,9 @@ class Model : public Layer {
   /// All variables that the training's course depends on: weights and states of layers, the optimizer's, the metrics', the global generator. Those of the
   /// optimizer and the metrics exist from the first batch on. Throws AlreadyExistsError for a path that is there twice.
   std::vector<StateEntry> training_state();
+  /// What the callbacks of the fit under way remember, at "callbacks/NAME/...", where NAME is the class's, numbered if there are several of it ("early_stopping",
+  /// "early_stopping_1"). Empty while there is none.
+  std::vector<StateEntry> callback_state() const;
   /// Where the present or last fit stands.
   const FitPosition& position() const { return position_; }
   /// Sums what parts of this process and all ranks have counted, and leaves it on rank 0, so that the metrics' states are those of the job. All ranks call it.
@@ -143,6 +146,7 @@ class Model : public Layer {
   Tensors output_masks_;
   bool stop_training_ = false;
   FitPosition position_;
+  std::vector<std::pair<std::string, CallbackRef>> callbacks_;  // of the fit under way, by name
 };
 
 }  // namespace lockstep::nn

@@ -1,10 +1,14 @@
 #pragma once
-// What a training consists of besides the program: the variables of the state tree, and where it stands. Checkpoints hold it; nn knows no files.
+// What a training consists of besides the program: the variables of the state tree, what callbacks remember, and where it stands. Checkpoints hold it; nn knows no files.
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/tensor/variable.h>
@@ -18,6 +22,28 @@ class Model;
 struct StateEntry {
   Variable variable;
   Shape whole;
+  /// What a callback remembers ("callbacks/early_stopping/best"); not the model's.
+  bool of_callback = false;
+};
+
+/// What a callback remembers, by name; a number is a tensor without axes.
+class CallbackState {
+ public:
+  void set(std::string name, Tensor value) { values_.insert_or_assign(std::move(name), std::move(value)); }
+  void set_count(std::string name, std::int64_t value);
+  void set_number(std::string name, double value);
+  bool has(std::string_view name) const { return values_.contains(name); }
+  /// Throws NotFoundError if it is not there.
+  const Tensor& at(std::string_view name) const;
+  /// Throw as at(), and TypeError for another dtype.
+  std::int64_t count(std::string_view name) const { return at(name).item<std::int64_t>(); }
+  double number(std::string_view name) const { return at(name).item<double>(); }
+  bool empty() const { return values_.empty(); }
+  auto begin() const { return values_.begin(); }
+  auto end() const { return values_.end(); }
+
+ private:
+  std::map<std::string, Tensor, std::less<>> values_;
 };
 
 /// Where fit stands between two steps.
@@ -37,6 +63,8 @@ class ResumePoint {
   virtual std::optional<FitPosition> position() = 0;
   /// Gives the model's variables, which exist, the values that they had there.
   virtual void restore(Model& model) = 0;
+  /// What the callbacks remembered there, by their names.
+  virtual std::map<std::string, CallbackState> callbacks() = 0;
 };
 
 }  // namespace lockstep::nn

@@ -1,7 +1,6 @@
 #include <lockstep/io/hdf5/file.h>
 
 #include <hdf5.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include <lockstep/io/file.h>
+#include <lockstep/io/hdf5/memory.h>
 #include <lockstep/tensor/base/error.h>
 
 namespace lockstep::io::hdf5 {
@@ -200,18 +200,31 @@ std::vector<std::string> texts_of(hid_t type, hid_t space, const std::string& wh
 
 }  // namespace
 
-File File::create(const std::string& path) {
+namespace {
+
+hid_t create_file(const std::string& path, hid_t access, bool ordered) {
   be_silent();
   errno = 0;
   const Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-  H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
-  const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties, H5P_DEFAULT);
+  if (ordered) H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties, access);
   if (id < 0) {
     const std::string why = errno ? std::strerror(errno) : reason();
     H5Eclear2(H5E_DEFAULT);
     throw ResourceExhaustedError("cannot make the file '" + path + "': " + why, "hdf5");
   }
-  return File(id, path);
+  return id;
+}
+
+}  // namespace
+
+File File::create(const std::string& path) { return File(create_file(path, H5P_DEFAULT, true), path); }
+
+File File::create_in(Memory& memory, const std::string& name) {
+  const Handle access(memory.access(), H5Pclose);
+  File file(create_file(name, access, false), name);
+  file.ordered_ = false;
+  return file;
 }
 
 File File::open(const std::string& path) {
@@ -232,11 +245,13 @@ File File::open_image(const std::string& bytes, const std::string& name) {
   return File(id, name, std::int64_t(bytes.size()));
 }
 
-File::File(File&& other) noexcept : id_(std::exchange(other.id_, -1)), path_(std::move(other.path_)), bytes_(other.bytes_) {}
+File::File(File&& other) noexcept : id_(std::exchange(other.id_, -1)), path_(std::move(other.path_)), bytes_(other.bytes_), ordered_(other.ordered_), made_(std::move(other.made_)) {}
 File& File::operator=(File&& other) noexcept {
   std::swap(id_, other.id_);
   std::swap(path_, other.path_);
   std::swap(bytes_, other.bytes_);
+  std::swap(ordered_, other.ordered_);
+  std::swap(made_, other.made_);
   return *this;
 }
 File::~File() {
@@ -261,23 +276,46 @@ void File::make_group(const std::string& path) {
   std::string so_far;
   for (const std::string& part : parts_of(path)) {
     so_far += "/" + part;
-    if (H5Lexists(id_, so_far.c_str(), H5P_DEFAULT) > 0) continue;
+    if (!made_.insert(so_far).second || H5Lexists(id_, so_far.c_str(), H5P_DEFAULT) > 0) continue;
     const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
-    H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+    if (ordered_) H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     const Handle group(H5Gcreate2(id_, so_far.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose);
     if (group < 0) throw ResourceExhaustedError("cannot make the group '" + so_far + "' in '" + path_ + "': " + reason(), "hdf5");
   }
 }
 
+namespace {
+
+Handle space_of(const Shape& shape) {
+  std::vector<hsize_t> sizes;
+  for (int i = 0; i < shape.ndim(); ++i) sizes.push_back(hsize_t(shape[i]));
+  return Handle(sizes.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(int(sizes.size()), sizes.data(), nullptr), H5Sclose);
+}
+
+/// Empty if that is the root.
+std::string parent_of(const std::string& path) { return path.find('/') == std::string::npos ? std::string() : path.substr(0, path.rfind('/')); }
+
+}  // namespace
+
+std::int64_t File::reserve(const std::string& path, const TensorSpec& spec) {
+  be_silent();
+  make_group(parent_of(path));
+  const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
+  const Handle dataset(H5Dcreate2(id_, path.c_str(), type_of(spec.dtype), space_of(spec.shape), H5P_DEFAULT, properties, H5P_DEFAULT), H5Dclose);
+  const haddr_t offset = dataset < 0 ? HADDR_UNDEF : H5Dget_offset(dataset);
+  if (dataset < 0 || (offset == HADDR_UNDEF && spec.shape.numel() > 0)) throw ResourceExhaustedError("cannot make '" + path + "' in '" + path_ + "': " + reason(), "hdf5");
+  if (spec.dtype == bfloat16) set_attribute(path, "dtype", std::string("bfloat16"));
+  H5Eclear2(H5E_DEFAULT);
+  return offset == HADDR_UNDEF ? 0 : std::int64_t(offset);
+}
+
 void File::write(const std::string& path, const Tensor& tensor) {
   be_silent();
-  const std::size_t slash = path.rfind('/');
-  if (slash != std::string::npos && slash > 0) make_group(path.substr(0, slash));
+  make_group(parent_of(path));
   const Handle type = type_of(tensor.dtype());
-  std::vector<hsize_t> sizes;
-  for (int i = 0; i < tensor.ndim(); ++i) sizes.push_back(hsize_t(tensor.shape()[i]));
-  const Handle space(sizes.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(int(sizes.size()), sizes.data(), nullptr), H5Sclose);
-  const Handle dataset(H5Dcreate2(id_, path.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  const Handle dataset(H5Dcreate2(id_, path.c_str(), type, space_of(tensor.shape()), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
   errno = 0;
   if (dataset < 0 || (tensor.numel() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.raw()) < 0)) {
     const std::string why = errno ? std::strerror(errno) : reason();

@@ -1,6 +1,7 @@
 #pragma once
 // HDF5 files as the room uses them: tensors and texts by path. Handles close themselves, and HDF5's error stack becomes one sentence. io's own.
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,11 +9,15 @@
 
 namespace lockstep::io::hdf5 {
 
+class Memory;
+
 /// An open file; moves. Not thread-safe: one thread at a time (Debian's serial library locks itself, but a file is one's own).
 class File {
  public:
   /// A new file, in place of one of that name. Throws ResourceExhaustedError, with the system's reason, if it cannot be made.
   static File create(const std::string& path);
+  /// A new file in `memory`, which outlives it; `name` is what errors call it. It does not remember in which order its groups were filled.
+  static File create_in(Memory& memory, const std::string& name);
   /// Throws NotFoundError if there is none, DataLossError if it is no HDF5 file or truncated.
   static File open(const std::string& path);
   /// A file whose bytes are in memory (HDF5 keeps a copy); `name` is what errors call it.
@@ -26,6 +31,8 @@ class File {
   /// Throws NotFoundError, DataLossError for a damaged dataset, TypeError for a type that Lockstep lacks. What a dataset claims to hold is judged
   /// against the size of the file before memory is asked for.
   Tensor read(const std::string& path) const;
+  /// A dataset as write() makes it, whose elements somebody else writes: where they begin in the file, in bytes.
+  std::int64_t reserve(const std::string& path, const TensorSpec& spec);
   /// Elements [begin, end) in row-major order, as a vector.
   Tensor read(const std::string& path, std::int64_t begin, std::int64_t end) const;
   TensorSpec spec(const std::string& path) const;
@@ -60,6 +67,8 @@ class File {
   std::int64_t id_ = -1;
   std::string path_;
   std::int64_t bytes_ = 0;  // of a file to read: what it can hold at most
+  bool ordered_ = true;
+  std::set<std::string> made_;  // groups, with the slash in front
 };
 
 }  // namespace lockstep::io::hdf5

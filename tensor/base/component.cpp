@@ -1,14 +1,13 @@
 #include <lockstep/tensor/base/component.h>
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <mutex>
 #include <set>
 
 #include <nlohmann/json.hpp>
+
+#include <lockstep/tensor/base/type_name.h>
 
 namespace lockstep {
 namespace {
@@ -197,14 +196,6 @@ std::vector<const CustomObjects*>& scopes() {
   return instance;
 }
 
-std::string cpp_name(const Component& component) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> text(abi::__cxa_demangle(typeid(component).name(), nullptr, nullptr, &status), std::free);
-  std::string name = text ? text.get() : typeid(component).name();
-  const std::size_t colon = name.rfind("::");
-  return colon == std::string::npos ? name : name.substr(colon + 2);
-}
-
 [[noreturn]] void refuse_name(const std::string& name, std::string_view module) {
   std::vector<std::string> names;
   {
@@ -238,7 +229,7 @@ Json Component::config() const {
 
 std::string Component::class_name() const {
   const auto entry = find_class(std::type_index(typeid(*this)));
-  return entry ? entry->name : cpp_name(*this);
+  return entry ? entry->name : type_name(typeid(*this));
 }
 
 void configure(Component& component, const Json& config) {
@@ -288,7 +279,7 @@ CustomObjectScope::~CustomObjectScope() { scopes().pop_back(); }
 Json serialize(const Component& component) {
   if (std::string function = component.function_name(); !function.empty()) return function;
   const auto entry = find_class(std::type_index(typeid(component)));
-  const std::string name = entry ? entry->name : cpp_name(component);
+  const std::string name = entry ? entry->name : type_name(typeid(component));
   const bool builtin = entry && !entry->module.empty();
   Json result;
   result["module"] = builtin ? Json(entry->written_module.empty() ? entry->module : entry->written_module) : Json(nullptr);

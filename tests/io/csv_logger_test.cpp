@@ -8,6 +8,7 @@
 #include <limits>
 
 #include <lockstep/io/csv.h>
+#include <lockstep/nn/sequential.h>
 #include <lockstep/tensor/base/error.h>
 
 #include "files.h"
@@ -96,6 +97,30 @@ TEST(CsvLogger, AppendsToNothingWithAHeader) {
   CSVLogger logger(folder.path("log.csv"), {.append = true});
   train(logger, {{{"loss", 2}, {"val_loss", 3}}});
   EXPECT_EQ(bytes_of(folder.path("log.csv")), "epoch,loss,val_loss\n0,2,3\n");
+}
+
+/// What is in the file after a training of one epoch that was resumed in the epoch `first`.
+std::string resumed(const std::string& before, std::int64_t first, CSVLoggerOptions options = {}) {
+  const Folder folder;
+  const std::string path = folder.write("log.csv", before);
+  CSVLogger logger(path, options);
+  nn::Sequential model;
+  logger.attach(model, {.resumed_in = first});
+  train(logger, {{{"loss", 9}, {"val_loss", 9}}}, first);
+  return bytes_of(path);
+}
+
+TEST(CsvLogger, DropsTheLinesOfEpochsThatAResumedTrainingDoesAgain) {
+  EXPECT_EQ(resumed("epoch,loss\n0,4\n1,5\n2,6\n3,7\n", 2), "epoch,loss\n0,4\n1,5\n2,9\n");
+  EXPECT_EQ(resumed("epoch,loss\n0,4\n1,5\n", 0), "epoch,loss\n0,9\n");
+  EXPECT_EQ(resumed("epoch,loss\n0,4\n1,", 1), "epoch,loss\n0,4\n1,9\n");
+  EXPECT_EQ(resumed("epoch,lo", 0), "epoch,loss,val_loss\n0,9,9\n");
+  EXPECT_EQ(resumed("", 0), "epoch,loss,val_loss\n0,9,9\n");
+}
+
+TEST(CsvLogger, LeavesTheLinesOfAnEarlierTrainingWhereItAppends) {
+  EXPECT_EQ(resumed("epoch,loss\n0,1\n1,2\n0,4\n1,5\n", 1, {.append = true}), "epoch,loss\n0,1\n1,2\n0,4\n1,9\n");
+  EXPECT_EQ(resumed("epoch,loss\n0,1\n1,2\n", 0, {.append = true}), "epoch,loss\n0,1\n1,2\n0,9\n");
 }
 
 TEST(CsvLogger, WritesEachLineWhenItsEpochEnds) {

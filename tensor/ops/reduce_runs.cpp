@@ -55,9 +55,10 @@ inline constexpr bool kExtremum = R == Reducer::maximum || R == Reducer::minimum
 /// Blocks bound the error of long sums: inside one, each lane adds 64 numbers at most.
 constexpr std::int64_t kBlock = 4096;
 
+/// In vectors of 32 bytes also where there are longer ones: a sum has the same bits with AVX2 and AVX-512, and memory is the limit anyway.
 template <Reducer R, class T>
 T FoldBlock(const T* x, std::int64_t n) {
-  const hn::ScalableTag<T> d;
+  const hn::CappedTag<T, 32 / sizeof(T)> d;
   using F = Fold<R, decltype(d)>;
   const std::int64_t lanes = std::int64_t(hn::Lanes(d));
   auto a0 = hn::Set(d, F::start()), a1 = a0, a2 = a0, a3 = a0;
@@ -85,7 +86,7 @@ T FoldBlock(const T* x, std::int64_t n) {
 
 template <Reducer R, class T>
 T FoldRun(const T* x, std::int64_t n) {
-  using F = Fold<R, hn::ScalableTag<T>>;
+  using F = Fold<R, hn::CappedTag<T, 32 / sizeof(T)>>;
   if (n <= kBlock) return FoldBlock<R, T>(x, n);
   if constexpr (R == Reducer::sum) {
     double total = 0;

@@ -23,7 +23,7 @@ class HuberLoss : public nn::Loss {
   using Loss::Loss;
   Tensor call(const Tensor& y_true, const Tensor& y_pred) const override {
     const Tensor error = abs(y_true - y_pred);
-    return reduce_mean(where(error < threshold_, square(error) * 0.5, error * threshold_ - threshold_ * threshold_ / 2), {.axis = -1});
+    return reduce_mean(where(error < threshold_, square(error) * 0.5, error * threshold_ - threshold_ * threshold_ / 2), -1);
   }
   void fields(Fields& f) override {
     Loss::fields(f);

@@ -40,7 +40,10 @@ bool is_match(const std::string& text, const std::string& pattern) {
 
 // ---- configuration
 
-Optimizer::Optimizer(CommonOptions options) : common_(std::move(options)) { Optimizer::configured(); }
+Optimizer::Optimizer(CommonOptions options) : common_(std::move(options)) {
+  register_builtins();  // so that serialize() knows them
+  Optimizer::configured();
+}
 
 std::string Optimizer::name() const { return common_.name.empty() ? snake_case(class_name()) : common_.name; }
 

@@ -135,6 +135,7 @@ void run(const Options& options) {
                                          .resume = options.resume ? io::resume_from(checkpoints) : nullptr});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  io::save_keras(model, options.output + "/model.keras");
   const Tensor probabilities = model.predict(x_test, {.batch_size = 500, .verbose = 0});
   const Tensor guesses = argmax(probabilities, 1, int32);
   const std::string table = io::format_confusion_matrix(confusion_matrix(data.test.labels, guesses), data.class_names);

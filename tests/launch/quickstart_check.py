@@ -15,5 +15,6 @@ for arguments in (["--model", "rnn"], ["--epochs"], ["--epochs", "0"], ["--batch
         failures.append(f"{arguments}: ended with {result.returncode}, said {result.stderr!r} {result.stdout!r}")
 text = run("--help").stdout
 failures += [f"the help does not name {option}" for option in ("--model", "--epochs", "--batch-size", "--ranks", "--demo-fault", "--seed", "--output", "--help") if option not in text]
+failures += [f"the help does not name {result}" for result in ("report.txt", "mistakes.png", "model.keras", "weights.npz", "checkpoints/") if result not in text]
 print("\n".join(failures))
 sys.exit(bool(failures))

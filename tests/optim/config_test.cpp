@@ -9,6 +9,13 @@
 namespace lockstep::optim {
 namespace {
 
+// (In a process of its own, in which nobody has read a configuration yet.)
+TEST(Config, NamesTheModulesOfClassesThatWereNeverAskedForByName) {
+  const Json saved = serialize(Adam({.learning_rate = CosineDecay({.initial_learning_rate = 0.1, .decay_steps = 10})}));
+  EXPECT_EQ(saved["module"], "keras.optimizers") << saved;
+  EXPECT_EQ(saved["config"]["learning_rate"]["module"], "keras.optimizers.schedules") << saved;
+}
+
 TEST(Config, IsKerasOwnKeyByKey) {
   EXPECT_EQ(Adam().config().dump(),
             R"({"name":"adam","learning_rate":0.001,"weight_decay":null,"clipnorm":null,"global_clipnorm":null,"clipvalue":null,"use_ema":false,)"

@@ -252,6 +252,7 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
 
   std::vector<std::pair<std::string, Json>> waiting;
   for (const Json& entry : layers) {
+    require(entry.is_object(), "'layers' has " + entry.dump() + " where a layer should be");
     const Ref<Layer> layer = deserialize<Layer>(entry);
     const std::string name = entry.contains("name") ? entry.at("name").get<std::string>() : layer->name();
     layer->set_name(name);

@@ -57,7 +57,8 @@ class Listeners {
     std::map<std::string, int> counts;
     std::vector<std::pair<std::string, CallbackRef>> result;
     for (const CallbackRef& each : callbacks_) {
-      const std::string name = snake_case(type_name(typeid(*each)));
+      const Callback& callback = *each;
+      const std::string name = snake_case(type_name(typeid(callback)));
       const int number = counts[name]++;
       result.emplace_back(number == 0 ? name : name + "_" + std::to_string(number), each);
     }

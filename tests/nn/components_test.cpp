@@ -50,6 +50,11 @@ TEST(Initializer, OfALayerIsTheDefaultWhereAConfigurationHasNull) {
   }
 }
 
+TEST(Component, RefusesAnOutputShapeThatHasNoSizes) {
+  const Json config = {{"class_name", "EinsumDense"}, {"config", {{"equation", "ab,bc->ac"}, {"output_shape", {1e308}}}}};
+  EXPECT_THROW(deserialize<Layer>(config), InvalidArgumentError);
+}
+
 TEST(Activation, OfAnAliasIsSavedUnderTheName) { EXPECT_EQ(serialize(*Ref<Activation>("swish")), "silu"); }
 
 TEST(Activation, SuggestsTheNearestName) {

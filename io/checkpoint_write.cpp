@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <numeric>
 #include <optional>
 
@@ -69,28 +71,54 @@ struct ShardReport {
   }
 };
 
-/// A rank's shard. HDF5 puts a file without elements together, in memory; this one and the elements are then written front to back, each byte once, with checksums
-/// on the way.
-ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs, OutputFile& output) {
-  hdf5::Memory frame;
-  hdf5::File file = hdf5::File::create_in(frame, path);
+/// A shard without the elements of its datasets, and where these begin.
+struct Frame {
+  hdf5::Memory memory;
+  std::vector<std::int64_t> offsets;  // by part
+};
+
+/// A shard's dataset for a part of a tensor.
+TensorSpec spec_of(const nn::StateEntry& entry, const OwnedPart& part) {
+  const bool whole = part.begin == 0 && part.end == entry.whole.numel() && entry.variable.kind() != StateKind::sharded;
+  return {entry.variable.dtype(), whole ? entry.whole : Shape{part.end - part.begin}};
+}
+
+/// HDF5 puts it together, in memory. The saves of a training have the same datasets, save for what grows with the epochs: the last frame is kept.
+std::shared_ptr<const Frame> frame_of(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs) {
+  std::string key;
+  for (const OwnedPart& part : parts) key += tensor_of(snapshot.entries[part.entry]).dataset() + " " + to_string(spec_of(snapshot.entries[part.entry], part)) + "\n";
+  if (with_configs)
+    for (const auto& [name, text] : snapshot.configs) key += name + " " + text + "\n";
+  static std::mutex mutex;
+  static std::string last_key;
+  static std::shared_ptr<const Frame> last;
+  const std::lock_guard lock(mutex);
+  if (last && key == last_key) return last;
+
+  const auto frame = std::make_shared<Frame>();
+  hdf5::File file = hdf5::File::create_in(frame->memory, path);
   file.make_group("/state");
-  std::vector<Extent> extents;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const OwnedPart& part = parts[i];
-    const nn::StateEntry& entry = snapshot.entries[part.entry];
-    const Tensor& value = snapshot.values[part.entry];
-    const bool sharded = entry.variable.kind() == StateKind::sharded;
-    const bool whole = part.begin == 0 && part.end == entry.whole.numel() && !sharded;
-    const std::int64_t offset = file.reserve(tensor_of(entry).dataset(), {value.dtype(), whole ? entry.whole : Shape{part.end - part.begin}});
-    // A sharded tensor's values begin where this rank's part does.
-    const std::size_t size = itemsize(value.dtype()), at = sharded ? 0 : std::size_t(part.begin) * size;
-    extents.push_back({i, offset, static_cast<const std::byte*>(value.raw()) + at, std::size_t(part.end - part.begin) * size});
-  }
+  for (const OwnedPart& part : parts) frame->offsets.push_back(file.reserve(tensor_of(snapshot.entries[part.entry]).dataset(), spec_of(snapshot.entries[part.entry], part)));
   if (with_configs)
     for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
   file.close();
+  last_key = std::move(key);
+  return last = frame;
+}
 
+/// A rank's shard: the frame and the elements, written front to back, each byte once, with checksums on the way.
+ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs, OutputFile& output) {
+  const std::shared_ptr<const Frame> made = frame_of(snapshot, parts, path, with_configs);
+  const hdf5::Memory& frame = made->memory;
+  std::vector<Extent> extents;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const OwnedPart& part = parts[i];
+    const Tensor& value = snapshot.values[part.entry];
+    // A sharded tensor's values begin where this rank's part does.
+    const std::int64_t at = snapshot.entries[part.entry].variable.kind() == StateKind::sharded ? 0 : part.begin;
+    const std::size_t size = itemsize(value.dtype());
+    extents.push_back({i, made->offsets[i], static_cast<const std::byte*>(value.raw()) + std::size_t(at) * size, std::size_t(part.end - part.begin) * size});
+  }
   std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
   ShardReport report{.nbytes = frame.size(), .checksum = {}, .parts = std::vector<std::pair<std::int64_t, std::string>>(parts.size())};
   Checksum around;

@@ -71,12 +71,15 @@ int print_differences(const std::string& a, const std::string& b) {
 }  // namespace
 
 int inspect(const InspectOptions& options) {
-  const std::string generation = generation_at(options.path);
+  const std::string generation = generation_at(options.path), other = options.diff.empty() ? std::string() : generation_at(options.diff);
+  // HDF5 only sees what is as it was written.
+  if (options.hash || !other.empty()) io::verify_checkpoint(generation);
+  if (!other.empty()) io::verify_checkpoint(other);
   if (options.hash) {
     std::cout << io::checkpoint_hash(generation) << "\n";
     return 0;
   }
-  if (!options.diff.empty()) return print_differences(generation, generation_at(options.diff)) == 0 ? 0 : 1;
+  if (!other.empty()) return print_differences(generation, other) == 0 ? 0 : 1;
   print_tree(generation, io::read_manifest(generation));
   io::verify_checkpoint(generation);
   std::cout << "all files are as the manifest says\n";

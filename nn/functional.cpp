@@ -242,7 +242,7 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
   };
   std::map<std::string, Made> made;
   const auto find = [&](const Json& history) -> const Symbol* {
-    require(history.is_array() && history.size() == 3 && history[0].is_string(), "expected [layer, call, output], got " + history.dump());
+    require(history.is_array() && history.size() == 3 && history[0].is_string() && history[1].is_number_unsigned() && history[2].is_number_unsigned(), "expected [layer, call, output], got " + history.dump());
     const auto of = made.find(history[0].get<std::string>());
     require(of != made.end(), "the model has no layer '" + history[0].get<std::string>() + "'");
     const std::size_t call = history[1].get<std::size_t>(), output = history[2].get<std::size_t>();
@@ -264,6 +264,7 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
 
   std::vector<std::pair<std::string, Json>> waiting;
   for (const Json& entry : layers) {
+    require(entry.is_object(), "'layers' has " + entry.dump() + " where a layer should be");
     const Ref<Layer> layer = deserialize<Layer>(entry);
     const std::string name = entry.contains("name") ? entry.at("name").get<std::string>() : layer->name();
     layer->set_name(name);

@@ -69,7 +69,10 @@ void EinsumDense::fields(Fields& f) {
   f.field("output_shape", shape);
   if (shape != written) {
     options_.output_shape.clear();
-    for (const Json& size : shape.is_array() ? shape : Json::array({shape})) options_.output_shape.push_back(size.is_null() ? -1 : size.get<std::int64_t>());
+    for (const Json& size : shape.is_array() ? shape : Json::array({shape})) {
+      require(size.is_null() || size.is_number_integer(), "'output_shape' must be a list of sizes or null, got " + shape.dump());
+      options_.output_shape.push_back(size.is_null() ? -1 : size.get<std::int64_t>());
+    }
   }
   f.field("equation", options_.equation);
   f.field("activation", options_.activation);

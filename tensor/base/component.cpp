@@ -129,8 +129,10 @@ class Reader : public Fields {
   }
   bool component(std::string_view name, std::shared_ptr<Component>& value, std::string_view module) override {
     const Json* json = find(name);
-    if (json) value = json->is_null() ? nullptr : deserialize(*json, module);
-    return json != nullptr;
+    // Without an initializer there is no weight: null means the one there is, as in Keras.
+    if (!json || (json->is_null() && module == "keras.initializers")) return false;
+    value = json->is_null() ? nullptr : deserialize(*json, module);
+    return true;
   }
 
  private:

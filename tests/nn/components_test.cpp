@@ -41,6 +41,20 @@ TEST(Initializer, CanBeAPlainFunction) {
   EXPECT_EQ(serialize(*initializer), "my_glorot_initializer");
 }
 
+TEST(Initializer, OfALayerIsTheDefaultWhereAConfigurationHasNull) {
+  for (const char* name : {"Dense", "LSTM"}) {
+    SCOPED_TRACE(name);
+    const Ref<Layer> layer = deserialize<Layer>({{"class_name", name}, {"config", {{"units", 3}, {"kernel_initializer", nullptr}, {"bias_initializer", nullptr}}}});
+    layer->build_for(Shape{2, 4, 5});
+    EXPECT_EQ(layer->config()["kernel_initializer"]["class_name"], "GlorotUniform");
+  }
+}
+
+TEST(Component, RefusesAnOutputShapeThatHasNoSizes) {
+  const Json config = {{"class_name", "EinsumDense"}, {"config", {{"equation", "ab,bc->ac"}, {"output_shape", {1e308}}}}};
+  EXPECT_THROW(deserialize<Layer>(config), InvalidArgumentError);
+}
+
 TEST(Activation, OfAnAliasIsSavedUnderTheName) { EXPECT_EQ(serialize(*Ref<Activation>("swish")), "silu"); }
 
 TEST(Activation, SuggestsTheNearestName) {

@@ -170,6 +170,24 @@ TEST(Functional, ComesBackFromItsConfigurationWithSharedLayers) {
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(reduce_all(equal(found[i], expected[i])).item<bool>()) << i;
 }
 
+TEST(Functional, RefusesAConfigurationWithoutALayer) {
+  const Symbol in = input({2}, {.name = "in"});
+  const Functional model({in}, {in >> Dense(1)});
+  Json config = serialize(model);
+  config["config"]["layers"][1] = nullptr;
+  EXPECT_THROW(deserialize<Layer>(config), InvalidArgumentError);
+}
+
+TEST(Functional, RefusesNumbersOfCallsThatAreNone) {
+  const Symbol in = input({2}, {.name = "in"});
+  const Functional model({in}, {in >> Dense(1)});
+  for (const Json& number : {Json(1e308), Json(-1), Json("0")}) {
+    Json config = serialize(model);
+    config["config"]["output_layers"] = {config["config"]["layers"][1]["config"]["name"], number, 0};
+    EXPECT_THROW(deserialize<Layer>(config), InvalidArgumentError) << number;
+  }
+}
+
 TEST(Functional, PassesMasksFromTheEmbeddingToTheRecurrentLayer) {
   const Symbol words = input({-1}, {.dtype = int32});
   const auto embedding = std::make_shared<Embedding>(Embedding::Options{.input_dim = 10, .output_dim = 4, .mask_zero = true});

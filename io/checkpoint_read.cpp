@@ -16,6 +16,7 @@
 #include <lockstep/io/file.h>
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
+#include <lockstep/nn/weight_limit.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
@@ -302,6 +303,9 @@ std::shared_ptr<nn::Model> load_model(const std::string& path, const LoadModelOp
   if (!has("model")) throw NotFoundError("the checkpoint '" + generation + "' holds no configuration of its model", "checkpoint", "make the model in the program, and call load_checkpoint");
   const hdf5::File file = hdf5::File::open(generation + "/" + manifest.files.at(0).name);
   const CustomObjectScope scope(options.custom_objects);
+  std::int64_t elements = 0;
+  for (const CheckpointTensor& tensor : manifest.tensors) elements += tensor.spec.shape.numel();
+  const nn::WeightLimit limit(elements);
   const std::shared_ptr<nn::Model> model = keras::build_model(keras::parse_config(file.read_text("/config/model")), "'" + generation + "', config/model");
   if (options.compile && has("compile")) {
     model->compile(keras::compile_options(keras::parse_training_config(file.read_text("/config/compile")), model->output_names()));

@@ -7,6 +7,7 @@
 
 #include <lockstep/autodiff/trace.h>
 #include <lockstep/nn/metrics.h>
+#include <lockstep/nn/weight_limit.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
@@ -137,6 +138,7 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape, const Weig
   if (!building_) throw FailedPreconditionError("weight '" + name + "' is added outside of build()", class_name());
   for (const Weight& weight : weights_)
     if (weight.name() == name) throw AlreadyExistsError("the layer has a weight '" + name + "' already", class_name());
+  WeightLimit::check(path_ + "/" + name, shape);
   const DType dtype = options.dtype.value_or(policy_.variable_dtype());
   const Ref<Initializer> initializer = options.initializer ? options.initializer : is_float(dtype) ? Ref<Initializer>("glorot_uniform") : Ref<Initializer>("zeros");
   const Tensor initial = (*initializer)(shape, dtype);

@@ -9,6 +9,7 @@
 #include <lockstep/io/keras/config.h>
 #include <lockstep/io/keras_files.h>
 #include <lockstep/nn/model.h>
+#include <lockstep/nn/weight_limit.h>
 
 #include "fuzz.h"
 #include "hdf5_changes.h"
@@ -36,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::read([&] {
     const Json config = io::keras::parse_config(text);
     io::keras::require_modest(config, 10000);
+    const nn::WeightLimit limit(10000);
     const std::shared_ptr<nn::Model> model = io::keras::build_model(config, "config");
     if (config.contains("compile_config")) io::keras::in_place("config", [&] { model->compile(io::keras::compile_options(config["compile_config"], model->output_names())); });
     if (bytes.ConsumeBool()) {

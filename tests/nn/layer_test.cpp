@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/lockstep.h>
+#include <lockstep/nn/weight_limit.h>
 
 namespace lockstep::nn {
 namespace {
@@ -109,6 +110,14 @@ TEST(MyGaussianNoise, IsActiveInTrainingOnly) {
   const Tensor x = ones({3, 4});
   EXPECT_EQ(noise(x).to_vector<float>(), x.to_vector<float>());
   EXPECT_NE(noise(x, {.training = true}).to_vector<float>(), x.to_vector<float>());
+}
+
+TEST(Layer, MakesNoWeightBeyondTheLimitOfAFile) {
+  const WeightLimit limit(12);
+  Dense fits(4);
+  fits.build_for(Shape{1, 3});
+  Conv2D large({.filters = 1, .kernel_size = {1000000, 1000000}});
+  EXPECT_THROW(large.build_for(Shape{1, 8, 8, 1}), InvalidArgumentError);
 }
 
 TEST(Layer, IsInTrainingWhenTheLayerAroundItIs) {

@@ -20,6 +20,7 @@
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/io/keras/config.h>
 #include <lockstep/io/keras/weights.h>
+#include <lockstep/nn/weight_limit.h>
 #include <lockstep/tensor/base/warning.h>
 
 namespace lockstep::io {
@@ -172,10 +173,8 @@ std::string write_checkpoint(nn::Model& model, const std::string& directory) {
 
 std::shared_ptr<nn::Model> read_keras(const Source& source, const std::string& path, bool compile) {
   Json config;
-  keras::in_place("'" + path + "', config.json", [&] {
-    config = keras::parse_config(entry_of(*source.archive, "config.json"));
-    keras::require_modest(config, keras::count_weights(*source.file));
-  });
+  keras::in_place("'" + path + "', config.json", [&] { config = keras::parse_config(entry_of(*source.archive, "config.json")); });
+  const nn::WeightLimit limit(keras::count_weights(*source.file));
   const std::shared_ptr<nn::Model> model = keras::build_model(config, "'" + path + "', config.json");
   if (compile && config.contains("compile_config") && config["compile_config"].is_object())
     keras::in_place("'" + path + "', compile_config of config.json", [&] { model->compile(keras::compile_options(config["compile_config"], model->output_names())); });
@@ -186,10 +185,8 @@ std::shared_ptr<nn::Model> read_keras(const Source& source, const std::string& p
 std::shared_ptr<nn::Model> read_legacy(const Source& source, const std::string& path, bool compile) {
   const hdf5::File& file = *source.file;
   Json config;
-  keras::in_place("'" + path + "', attribute model_config", [&] {
-    config = keras::parse_config(file.attribute("/", "model_config"));
-    keras::require_modest(config, keras::count_weights(file));
-  });
+  keras::in_place("'" + path + "', attribute model_config", [&] { config = keras::parse_config(file.attribute("/", "model_config")); });
+  const nn::WeightLimit limit(keras::count_weights(file));
   const std::shared_ptr<nn::Model> model = keras::build_model(config, "'" + path + "', attribute model_config");
   keras::in_place("'" + path + "', model_weights", [&] { keras::read_legacy_weights(file, *model, "model_weights"); });
   if (!compile || !file.has_attribute("/", "training_config")) return model;

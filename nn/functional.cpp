@@ -180,6 +180,12 @@ Json Functional::described(const Symbol& symbol) const { return {symbol.call()->
 
 namespace {
 
+/// [layer, call, output]
+bool is_history(const Json& json) {
+  const auto counts = [](const Json& number) { return number.is_number_integer() && number >= 0; };
+  return json.is_array() && json.size() == 3 && json[0].is_string() && counts(json[1]) && counts(json[2]);
+}
+
 /// Where a model says what its inputs and outputs are, Keras counts the making of a Functional as its first call.
 int calls_before(const Layer& layer) { return dynamic_cast<const Functional*>(&layer) ? 1 : 0; }
 
@@ -242,7 +248,7 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
   };
   std::map<std::string, Made> made;
   const auto find = [&](const Json& history) -> const Symbol* {
-    require(history.is_array() && history.size() == 3 && history[0].is_string() && history[1].is_number_unsigned() && history[2].is_number_unsigned(), "expected [layer, call, output], got " + history.dump());
+    require(is_history(history), "expected [layer, call, output], got " + history.dump());
     const auto of = made.find(history[0].get<std::string>());
     require(of != made.end(), "the model has no layer '" + history[0].get<std::string>() + "'");
     const std::size_t call = history[1].get<std::size_t>(), output = history[2].get<std::size_t>();
@@ -304,7 +310,7 @@ void Functional::read(const Json& layers, const Json& inputs, const Json& output
   const auto list = [&](const Json& json) {
     Symbols result;
     const auto one = [&](Json history) {
-      if (history.is_array() && history.size() == 3 && history[0].is_string() && history[1].is_number_integer())
+      if (is_history(history))
         if (const auto of = made.find(history[0].get<std::string>()); of != made.end()) history[1] = std::max(0, history[1].get<int>() - calls_before(*of->second.layer));
       const Symbol* symbol = find(history);
       require(symbol != nullptr, "there is no call " + history.dump());

@@ -20,8 +20,6 @@ void in_place(const std::string& where, const std::function<void()>& read);
 Json parse_config(const std::string& text);
 /// The same for how a model is compiled.
 Json parse_training_config(const std::string& text);
-/// Throws DataLossError for a layer that claims more units than the file has weights: before memory is asked for.
-void require_modest(const Json& config, std::int64_t weights);
 
 /// "compile_config" of .keras, "training_config" of legacy .h5, for a model of these outputs.
 nn::CompileOptions compile_options(const Json& config, const std::vector<std::string>& outputs);

@@ -132,8 +132,7 @@ void read_range(Shards& shards, const CheckpointTensor& tensor, std::int64_t beg
     const TensorSpec found = file.spec(dataset);
     if (found.dtype != tensor.spec.dtype || found.shape.numel() != part.end - part.begin)
       throw DataLossError("dataset '" + dataset + "' of '" + file.path() + "' is " + to_string(found) + ", the manifest says " + std::to_string(part.end - part.begin) + " elements of " + std::string(name(tensor.spec.dtype)), "checkpoint");
-    const Tensor values = file.read(dataset, from - part.begin, to - part.begin);
-    std::memcpy(target + std::size_t(from - begin) * size, values.raw(), std::size_t(to - from) * size);
+    file.read_into(dataset, from - part.begin, to - part.begin, target + std::size_t(from - begin) * size);
   }
 }
 

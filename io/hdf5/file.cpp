@@ -385,21 +385,30 @@ Tensor File::read(const std::string& path) const {
 
 Tensor File::read(const std::string& path, std::int64_t begin, std::int64_t end) const {
   const TensorSpec known = spec(path);
-  const Dataset found = open_dataset(hid_t(id_), path_, bytes_, path);
-  if (known.shape.ndim() != 1) {
-    require_range(begin, end, known.shape.numel(), "dataset '" + path + "' of '" + path_ + "'");
-    return Tensor::view(read(path), {end - begin}, begin);
-  }
-  require_range(begin, end, known.shape[0], "dataset '" + path + "' of '" + path_ + "'");
+  require_range(begin, end, known.shape.numel(), "dataset '" + path + "' of '" + path_ + "'");
   Tensor tensor = Tensor::empty({end - begin}, known.dtype);
+  read_into(path, begin, end, tensor.mutable_raw());
+  return tensor;
+}
+
+void File::read_into(const std::string& path, std::int64_t begin, std::int64_t end, void* target) const {
+  const std::string where = "dataset '" + path + "' of '" + path_ + "'";
+  const TensorSpec known = spec(path);
+  const Dataset found = open_dataset(hid_t(id_), path_, bytes_, path);
+  require_range(begin, end, known.shape.numel(), where);
+  if (known.dtype == string) throw TypeError(where + " holds texts", "hdf5");
+  if (begin == end) return;
+  const bool whole = begin == 0 && end == known.shape.numel();
+  if (!whole && known.shape.ndim() != 1) {
+    const std::size_t size = itemsize(known.dtype);
+    std::memcpy(target, static_cast<const std::byte*>(read(path).raw()) + std::size_t(begin) * size, std::size_t(end - begin) * size);
+    return;
+  }
   const hsize_t start = hsize_t(begin), count = hsize_t(end - begin);
   const Handle memory(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  if (count > 0) {
-    H5Sselect_hyperslab(found.space, H5S_SELECT_SET, &start, nullptr, &count, nullptr);
-    if (H5Dread(found.dataset, type_of(known.dtype), memory, found.space, H5P_DEFAULT, tensor.mutable_raw()) < 0) throw DataLossError("dataset '" + path + "' of '" + path_ + "' cannot be read: " + reason(), "hdf5");
-  }
-  require_truth_values(tensor, "dataset '" + path + "' of '" + path_ + "'");
-  return tensor;
+  if (!whole) H5Sselect_hyperslab(found.space, H5S_SELECT_SET, &start, nullptr, &count, nullptr);
+  if (H5Dread(found.dataset, type_of(known.dtype), memory, found.space, H5P_DEFAULT, target) < 0) throw DataLossError(where + " cannot be read: " + reason(), "hdf5");
+  require_truth_values(Tensor::borrow(target, {end - begin}, known.dtype, {}), where);
 }
 
 bool File::contains(const std::string& path) const {

@@ -35,6 +35,8 @@ class File {
   std::int64_t reserve(const std::string& path, const TensorSpec& spec);
   /// Elements [begin, end) in row-major order, as a vector.
   Tensor read(const std::string& path, std::int64_t begin, std::int64_t end) const;
+  /// The same into memory for them.
+  void read_into(const std::string& path, std::int64_t begin, std::int64_t end, void* target) const;
   TensorSpec spec(const std::string& path) const;
   /// Throws DataLossError for a path that leads over a link to another file or to another path: a file is what it holds itself.
   bool contains(const std::string& path) const;

@@ -1,6 +1,7 @@
 #include "case.h"
 
 #include <cmath>
+#include <fstream>
 
 #include <hdf5.h>
 
@@ -156,7 +157,39 @@ const Tensor& Case::at(const std::string& name) const {
   return found->second;
 }
 
+namespace {
+
+/// Python writes NaN and Infinity, which JSON has not: they become strings.
+Json read_json(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("cannot read " + path.string());
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string quoted;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"' && (i == 0 || text[i - 1] != '\\')) inside = !inside;
+    for (const std::string word : {"-Infinity", "Infinity", "NaN"})
+      if (!inside && text.compare(i, word.size(), word) == 0) {
+        quoted += '"' + word + '"';
+        i += word.size();
+      }
+    quoted += text[i];
+  }
+  return Json::parse(quoted);
+}
+
+void for_each_json_case(const std::filesystem::path& path, const std::function<void(const Case&)>& visit) {
+  for (const Json& spec : read_json(path)) {
+    std::string number = std::to_string(spec.at("id").get<int>());
+    number.insert(0, 4 - std::min<std::size_t>(4, number.size()), '0');
+    visit({number + "_" + spec.value("group", "case") + "_" + spec.value("name", ""), spec, {}});
+  }
+}
+
+}  // namespace
+
 void for_each_case(const std::filesystem::path& path, const std::function<void(const Case&)>& visit) {
+  if (path.extension() == ".json") return for_each_json_case(path, visit);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, path.string());
   for (const std::string& name : links(file)) {

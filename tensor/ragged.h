@@ -100,6 +100,10 @@ RaggedTensor operator+(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator-(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator*(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator/(const RaggedTensor& x, const Scalar& y);
+RaggedTensor operator+(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator-(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator*(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator/(const Scalar& x, const RaggedTensor& y);
 
 namespace ragged {
 

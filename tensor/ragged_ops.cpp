@@ -322,5 +322,9 @@ RaggedTensor operator+(const RaggedTensor& x, const Scalar& y) { return x + lite
 RaggedTensor operator-(const RaggedTensor& x, const Scalar& y) { return x - literal(y, x); }
 RaggedTensor operator*(const RaggedTensor& x, const Scalar& y) { return x * literal(y, x); }
 RaggedTensor operator/(const RaggedTensor& x, const Scalar& y) { return x / literal(y, x); }
+RaggedTensor operator+(const Scalar& x, const RaggedTensor& y) { return literal(x, y) + y; }
+RaggedTensor operator-(const Scalar& x, const RaggedTensor& y) { return literal(x, y) - y; }
+RaggedTensor operator*(const Scalar& x, const RaggedTensor& y) { return literal(x, y) * y; }
+RaggedTensor operator/(const Scalar& x, const RaggedTensor& y) { return literal(x, y) / y; }
 
 }  // namespace lockstep

@@ -97,6 +97,7 @@ TEST(RaggedTensor, IsReducedOverAnyAxes) {
 
 TEST(RaggedTensor, BroadcastsTensorsAgainstItsRows) {
   EXPECT_EQ(to_string(rows() + constant({{10.f}, {20.f}, {30.f}, {40.f}})), "<RaggedTensor [[11.0, 12.0, 13.0], [], [34.0], [45.0, 46.0]]>");
+  EXPECT_EQ(to_string(12. / rows()[{slice(2, 4)}]), "<RaggedTensor [[3.0], [2.4, 2.0]]>");
   EXPECT_EQ(to_string(rows() * 2.f), "<RaggedTensor [[2.0, 4.0, 6.0], [], [8.0], [10.0, 12.0]]>");
   EXPECT_EQ(to_string(RaggedTensor::from_tensor(ones({2, 2})) + constant({1.f, 2.f})), "<RaggedTensor [[2.0, 3.0], [2.0, 3.0]]>");
   EXPECT_THROW(rows() + constant({1.f, 2.f}), InvalidArgumentError);

@@ -184,6 +184,14 @@ TEST(RaggedTensor, IsPartOfATracedFunction) {
   EXPECT_EQ(to_string(doubled(nested())), "<RaggedTensor [[[2.0, 4.0], [6.0]], [], [[], [8.0, 10.0, 12.0]]]>");
 }
 
+TEST(RaggedTensor, IsReducedOverRowsInsideATracedFunction) {
+  const auto over_rows = autodiff::function([](const RaggedTensor& x) { return std::pair(ragged::reduce_mean(x, 0).tensor(), ragged::reduce_max(x, 0).tensor()); });
+  const auto [mean, largest] = over_rows(rows());
+  EXPECT_EQ(mean.to_vector<float>(), ragged::reduce_mean(rows(), 0).tensor().to_vector<float>());
+  EXPECT_EQ(largest.to_vector<float>(), (Floats{5, 6, 3}));
+  EXPECT_THROW(autodiff::function([](const RaggedTensor& x) { return ragged::reduce_sum(x, 0); })(nested()), UnimplementedError);
+}
+
 TEST(RaggedTensor, ChecksRowsWhenATracedFunctionRuns) {
   const auto sum = autodiff::function([](const Tensor& values, const Tensor& a, const Tensor& b) { return (RaggedTensor::from_row_splits(values, a) + RaggedTensor::from_row_splits(values, b)).row_lengths(); });
   EXPECT_EQ(sum(constant({1.f, 2.f}), splits({0, 1, 2}), splits({0, 1, 2})).to_vector<std::int64_t>(), (Ints64{1, 1}));

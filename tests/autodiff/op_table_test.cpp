@@ -227,10 +227,12 @@ std::set<std::string> all_passes() {
 std::optional<Sample> in_float32(const OpDef& op, Sample sample) {
   bool any = false;
   for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
-    if (sample.inputs[i].dtype != float64) continue;
+    const bool complex_numbers = sample.inputs[i].dtype == complex128;
+    if (sample.inputs[i].dtype != float64 && !complex_numbers) continue;
     const auto& rules = op.dtypes.inputs;
-    if (!rules[std::min(i, rules.size() - 1)].allowed.contains(float32)) return {};
-    sample.inputs[i].dtype = float32;
+    const DType low = complex_numbers ? complex64 : float32;
+    if (!rules[std::min(i, rules.size() - 1)].allowed.contains(low)) return {};
+    sample.inputs[i].dtype = low;
     any = true;
   }
   return any ? std::optional(sample) : std::nullopt;

@@ -23,6 +23,7 @@ constexpr Family kFamilies[] = {
     {"components", "components.h5", golden::check_component},
     {"layers", "layers.h5", golden::check_layer},
     {"training", "training.h5", golden::check_training},
+    {"image_signal", "image_signal.h5", golden::check_image_signal},
 };
 
 /// "family name" lines of what is not built yet.

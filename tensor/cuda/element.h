@@ -11,9 +11,11 @@
 #ifdef LOCKSTEP_CUDA_EMULATED
 /// What may run on the host and on the device.
 #define LOCKSTEP_HD
+#define LOCKSTEP_NOINLINE
 #else
 #include <cuda_fp16.h>
 #define LOCKSTEP_HD __host__ __device__
+#define LOCKSTEP_NOINLINE __noinline__
 #endif
 
 namespace lockstep::cuda {

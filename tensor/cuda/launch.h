@@ -3,6 +3,8 @@
 // keys (sort_pairs.h). All of them give the same bits in every run: the order of every sum follows from the sizes alone.
 // In the emulation blocks and threads are loops over the same bodies, so that their index arithmetic is tested without a GPU.
 
+#include <math.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -36,7 +38,14 @@ void for_each(std::int64_t n, const F& f) {
 }
 #endif
 
-// ---- memory of a bound kernel
+// ---- memory
+
+/// The result of a dynamic kernel, beside its operand.
+template <class T = Tensor>
+T result_beside(const T& operand, const Shape& shape, DType dtype) {
+  if constexpr (requires { T::empty(shape, dtype, operand.device()); }) return T::empty(shape, dtype, operand.device());
+  else return T::empty(shape, dtype);
+}
 
 /// Cuts a Workspace into aligned parts: take() while binding, then at() while running.
 class Cuts {

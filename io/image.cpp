@@ -40,7 +40,7 @@ void write_png(const std::string& path, const Tensor& image) {
   header.width = png_uint_32(width);
   header.height = png_uint_32(height);
   header.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
-  const bool written = png_image_write_to_stdio(&header, file.get(), 0, image.raw(), 0, nullptr) != 0;
+  const bool written = png_image_write_to_stdio(&header, file.get(), 0, image.host_raw(), 0, nullptr) != 0;
   png_image_free(&header);
   if (!written) throw ResourceExhaustedError("cannot write '" + path + "': " + header.message);
   if (std::fclose(file.release()) != 0) throw ResourceExhaustedError("cannot write '" + path + "': " + std::strerror(errno));
@@ -60,7 +60,7 @@ Tensor image_grid(const Tensor& images, const GridOptions& options) {
   Tensor grid = Tensor::empty(shape, uint8);
   auto* to = grid.mutable_data<std::uint8_t>();
   std::fill_n(to, grid.numel(), options.background);
-  const auto* from = static_cast<const std::uint8_t*>(images.raw());
+  const auto* from = static_cast<const std::uint8_t*>(images.host_raw());
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t y = 0; y < height; ++y) {
       const std::int64_t top = margin + i / columns * (height + margin) + y, left = margin + i % columns * (width + margin);

@@ -83,7 +83,7 @@ class Constants {
 
 #ifdef LOCKSTEP_CUDA_EMULATED
 /// The emulation's launch: `work` runs on the host when somebody waits for the stream (or waits for what was enqueued behind it), and only then may
-/// device memory be touched; everywhere else a touch is a segmentation fault. It must not throw.
+/// device memory be touched; everywhere else a touch is a segmentation fault. What it throws comes out where somebody waits.
 void enqueue(std::function<void()> work);
 #else
 /// Throws the typed error for a failed call, naming it: ResourceExhaustedError for memory, UnavailableError for a missing or lost device.

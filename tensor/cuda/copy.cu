@@ -124,6 +124,7 @@ void enqueue_fill(std::int64_t count, const void* element, std::size_t itemsize,
 
 ElementBits element_bits(const Scalar& value, DType dtype) {
   ElementBits bits{};
+  const DeviceScope host{Device()};
   const Tensor element = scalar(value, dtype);
   std::memcpy(bits.at, element.raw(), itemsize(dtype));
   return bits;

@@ -148,15 +148,6 @@ inline Dims dims_of(const Shape& shape) {
   return dims;
 }
 
-/// An element's bits by value, for filling.
-template <class T>
-T element_of(const Scalar& value, DType dtype) {
-  const Tensor element = scalar(value, dtype);
-  T result;
-  std::memcpy(&result, element.raw(), sizeof(T));
-  return result;
-}
-
 /// Index i of an int32 or int64 operand.
 LOCKSTEP_HD inline std::int64_t index_at(const void* indices, bool wide, std::int64_t i) {
   return wide ? static_cast<const std::int64_t*>(indices)[i] : std::int64_t(static_cast<const std::int32_t*>(indices)[i]);

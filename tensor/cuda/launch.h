@@ -41,12 +41,7 @@ void for_each(std::int64_t n, const F& f) {
 // ---- memory
 
 /// The result of a dynamic kernel, beside its operand.
-template <class T = Tensor>
-T result_beside(const T& operand, const Shape& shape, DType dtype) {
-  if constexpr (requires { T::empty(shape, dtype, operand.device()); }) return T::empty(shape, dtype, operand.device());
-  else return T::empty(shape, dtype);
-}
-
+inline Tensor result_beside(const Tensor& operand, const Shape& shape, DType dtype) { return Tensor::empty(shape, dtype, operand.device()); }
 /// Cuts a Workspace into aligned parts: take() while binding, then at() while running.
 class Cuts {
  public:

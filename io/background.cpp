@@ -60,6 +60,7 @@ class BackgroundStream final : public Stream<Tensors> {
 
   void work() {
     set_intra_op_threads(1);  // the cores belong to the training step
+    const DeviceScope host{Device()};
     std::unique_lock lock(mutex_);
     while (true) {
       room_.wait(lock, [&] { return stopped_ || ended_ || (!pulling_ && pulled_ < taken_ + std::ssize(places_)); });

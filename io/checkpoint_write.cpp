@@ -115,7 +115,7 @@ ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& 
     // A sharded tensor's values begin where this rank's part does.
     const std::int64_t at = snapshot.entries[part.entry].variable.kind() == StateKind::sharded ? 0 : part.begin;
     const std::size_t size = itemsize(value.dtype());
-    extents.push_back({i, made.offsets[i], static_cast<const std::byte*>(value.raw()) + std::size_t(at) * size, std::size_t(part.end - part.begin) * size});
+    extents.push_back({i, made.offsets[i], static_cast<const std::byte*>(value.host_raw()) + std::size_t(at) * size, std::size_t(part.end - part.begin) * size});
   }
   std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
   ShardReport report{.nbytes = frame.size(), .checksum = {}, .parts = std::vector<std::pair<std::int64_t, std::string>>(parts.size())};

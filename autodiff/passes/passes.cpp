@@ -10,7 +10,7 @@
 namespace lockstep::autodiff {
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 9> list = {{
+  static constexpr std::array<Pass, 10> list = {{
       {"prune", prune, "drop what nobody needs"},
       {"fold", fold, "compute constants once, simplify"},
       {"cse", merge_common, "compute equal things once"},
@@ -20,6 +20,7 @@ std::span<const Pass> passes() {
       {"in_place", nullptr, "results over operands that are no longer needed"},
       {"memory_plan", nullptr, "one arena, shared by lifetime"},
       {"parallel", nullptr, "independent branches side by side"},
+      {"capture", nullptr, "a call on a GPU as one CUDA graph"},
   }};
   return list;
 }
@@ -49,8 +50,9 @@ Graph optimize(Graph graph, const std::set<std::string>& disabled) {
   return graph;
 }
 
-PlanOptions plan_options(const std::set<std::string>& disabled) {
-  return {.in_place = !disabled.contains("in_place"), .memory_plan = !disabled.contains("memory_plan"), .parallel = !disabled.contains("parallel")};
+PlanOptions plan_options(const std::set<std::string>& disabled, std::string_view name) {
+  return {.in_place = !disabled.contains("in_place"), .memory_plan = !disabled.contains("memory_plan"), .parallel = !disabled.contains("parallel"), .capture = !disabled.contains("capture"),
+          .device = default_device(), .name = std::string(name)};
 }
 
 std::set<std::string> passes_disabled_by_environment() {

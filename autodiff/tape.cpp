@@ -201,7 +201,7 @@ Tensor GradientTape::batch_jacobian(const Tensor& target, const Source& source) 
   const std::int64_t per_example = batch == 0 ? 0 : target.numel() / batch;
   std::vector<Tensor> columns;
   for (std::int64_t j = 0; j < per_example; ++j) {
-    const Tensor one = flat_one_hot(Tensor::empty({per_example}, target.dtype()), j);
+    const Tensor one = flat_one_hot(Tensor::empty({per_example}, target.dtype(), target.device()), j);
     const Tensor seed = reshape(broadcast_to(one, {batch, per_example}), Ints(target.shape().dims()));
     const Tensor column = collect(walk({&target, 1}, {&seed, 1}), source).dense();
     columns.push_back(column.defined() ? column : full(shape, 0, target.dtype()));

@@ -165,6 +165,7 @@ std::string differences(const std::vector<nn::StateEntry>& entries, const Checkp
 
 void give(const nn::StateEntry& entry, const CheckpointTensor& tensor, Shards& shards) {
   const Variable& variable = entry.variable;
+  const DeviceScope host{Device()};  // files are read there; assigning copies to where the variable is
   if (variable.kind() == StateKind::sharded && !(entry.whole == variable.shape() && dist::world_size() == 1)) {
     const std::int64_t each = variable.shape().numel(), begin = std::min(each * dist::rank(), entry.whole.numel()), end = std::min(begin + each, entry.whole.numel());
     Tensor part = zeros(variable.shape(), variable.dtype());

@@ -57,11 +57,32 @@ const DevicePlugin& plugin_of(Device device, const char* what) {
   return device_plugin();
 }
 
+/// The number of this process among those that a launcher started on this host; 0 if nobody did.
+int local_number() {
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"})
+    if (const char* text = std::getenv(name)) return std::atoi(text);
+  return 0;
+}
+
+/// "cuda" means a GPU of its own for each process of a job.
+Device device_for_process(std::string_view chosen) {
+  if (chosen != "cuda") return Device(chosen);
+  const int own = local_number();
+  const Device first("cuda:0");  // or the reason why there is none
+  const int count = cuda_device_count();
+  const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
+  const bool shared = share && std::string_view(share) == "1";
+  if (own >= count && !shared)
+    throw UnavailableError("LOCKSTEP_DEVICE=cuda: this is process " + std::to_string(own) + " of its host, which has " + std::to_string(count) + (count == 1 ? " GPU" : " GPUs"), {},
+                           "start one process a GPU; LOCKSTEP_SHARE_GPU=1 lets several share one, for tests");
+  return own % count == 0 ? first : Device("cuda:" + std::to_string(own % count));
+}
+
 /// What the environment chooses, or set_default_device later.
 std::atomic<Device>& process_device() {
   static std::atomic<Device> instance = [] {
     const char* chosen = std::getenv("LOCKSTEP_DEVICE");
-    return chosen && *chosen ? Device(chosen) : Device();
+    return chosen && *chosen ? device_for_process(chosen) : Device();
   }();
   return instance;
 }

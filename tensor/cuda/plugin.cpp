@@ -3,6 +3,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include <lockstep/dist/cuda/nccl.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/memory.h>
 #include <lockstep/tensor/cuda/pinned.h>
@@ -93,7 +94,12 @@ const DevicePlugin& table() {
       .device_count = [] { return devices().count; },
       .why_none = [] { return devices().why_none.c_str(); },
       .info = runtime::info,
-      .versions = runtime::versions,
+      .versions =
+          [] {
+            std::vector<std::string> all = runtime::versions();
+            all.push_back(nccl_version());
+            return all;
+          },
       .allocate = allocate,
       .deallocate = deallocate,
       .memory_stats = memory_stats,
@@ -137,7 +143,7 @@ const DevicePlugin& table() {
       .cancel_capture = cancel_capture,
       .launch_graph = launch_graph,
       .destroy_graph = [](void* graph) noexcept { runtime::destroy(static_cast<runtime::Graph*>(graph)); },
-      .nccl = nullptr,
+      .nccl = &nccl_table(),
   };
   return plugin;
 }

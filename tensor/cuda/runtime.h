@@ -4,6 +4,7 @@
 // Everything above (pool, pinned memory, workspaces, the engine's table) is the same in both.
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ bool done(Event* event);
 void destroy(Event* event) noexcept;
 /// What comes later in the stream waits for the event.
 void order_after(Stream stream, Event* event);
+
+#ifdef LOCKSTEP_CUDA_EMULATED
+void enqueue(Stream stream, std::function<void()> work);
+#endif
 
 void begin_capture(Stream stream);
 Graph* end_capture(Stream stream);

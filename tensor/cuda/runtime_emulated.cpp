@@ -252,6 +252,8 @@ void free(void* memory, Stream stream) noexcept {
   }
 }
 
+void enqueue(Stream stream, std::function<void()> work) { push(stream, std::move(work)); }
+
 void trim(int) {}
 
 void memory(std::size_t& free, std::size_t& total) {

@@ -214,6 +214,7 @@ Gradients repeat_gradient(G context) {
   const Ints rows = repeated_rows(context, shape[axis]);
   Tensor ids = Tensor::empty({std::int64_t(rows.size())}, int64);
   std::copy(rows.begin(), rows.end(), ids.mutable_data<std::int64_t>());
+  ids = placed(std::move(ids));
   // The axis in front, its repeats summed, and back.
   Ints order{axis}, back;
   for (int i = 0; i < shape.ndim(); ++i)

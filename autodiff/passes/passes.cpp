@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <sstream>
 
+#include <lockstep/autodiff/fused.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::autodiff {
 
@@ -39,10 +41,20 @@ void check_names(const std::set<std::string>& disabled) {
 
 }  // namespace
 
+namespace {
+
+/// What cannot run fused on the default device stays apart.
+bool makes_sense(const Pass& pass) {
+  const Device device = default_device();
+  return device.is_cpu() || pass.run != fuse_pointwise || device_plugin().kernel(fused_op()).bind;
+}
+
+}  // namespace
+
 Graph optimize(Graph graph, const std::set<std::string>& disabled) {
   check_names(disabled);
   for (const Pass& pass : passes()) {
-    if (!pass.run || disabled.contains(std::string(pass.name))) continue;
+    if (!pass.run || disabled.contains(std::string(pass.name)) || !makes_sense(pass)) continue;
     graph = pass.run(graph);
     // What a pass left without consumers goes at once, so that the next one does not carry it.
     if (!disabled.contains("prune")) graph = prune(graph);

@@ -177,7 +177,7 @@ TEST_P(CudaReduction, GivesWhatTheCpuGivesOnManyBlocks) {
   }
 }
 
-class CudaSizes : public testing::Test {
+class CudaSizes : public ::testing::Test {
  protected:
   void SetUp() override {
     if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();

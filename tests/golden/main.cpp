@@ -48,7 +48,8 @@ int usage(const std::string& complaint) {
 bool host_only(const std::exception& error) {
   const auto* refusal = dynamic_cast<const lockstep::UnimplementedError*>(&error);
   if (!refusal || lockstep::default_device().is_cpu() || std::string_view(error.what()).find("no kernel for device cuda") == std::string_view::npos) return false;
-  return !lockstep::find_op(refusal->op()).no_cuda.empty();
+  const auto rows = lockstep::op_table();
+  return std::any_of(rows.begin(), rows.end(), [&](const lockstep::OpDef& op) { return op.name == refusal->op() && !op.no_cuda.empty(); });
 }
 
 }  // namespace

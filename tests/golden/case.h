@@ -21,6 +21,7 @@ struct Case {
   std::string name;                            // "0012_add"
   Json spec;                                   // its attribute "case"
   std::map<std::string, lockstep::Tensor> data;
+  std::filesystem::path folder = {};           // of the file, beside which others may lie
 
   std::string op() const { return spec.at("op"); }
   std::vector<lockstep::Tensor> inputs() const;
@@ -30,6 +31,9 @@ struct Case {
 
 /// Calls `visit` for each case of a file, in order. Throws std::runtime_error for a file that cannot be read.
 void for_each_case(const std::filesystem::path& file, const std::function<void(const Case&)>& visit);
+
+/// The same for a list of cases in a JSON file; a case's name is its number and its first text.
+void for_each_json_case(const std::filesystem::path& file, const std::function<void(const Case&)>& visit);
 
 /// The attributes of a case in the form that the row declares.
 lockstep::AttrList attributes(const lockstep::OpDef& op, const Json& attrs);
@@ -56,6 +60,7 @@ void check_losses_metrics(const Case& c);
 void check_component(const Case& c);
 void check_layer(const Case& c);
 void check_training(const Case& c);
+void check_data_pipeline(const Case& c);
 
 /// Are the values of two configurations the same: of an object at least the keys of `expected`, numbers equal to 1e-12 relative, or after
 /// the rounding to float32 that Keras applies to some of its own?

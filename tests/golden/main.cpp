@@ -23,6 +23,7 @@ constexpr Family kFamilies[] = {
     {"components", "components.h5", golden::check_component},
     {"layers", "layers.h5", golden::check_layer},
     {"training", "training.h5", golden::check_training},
+    {"data_pipeline", "data_pipeline.json", golden::check_data_pipeline},
 };
 
 /// "family name" lines of what is not built yet.
@@ -61,7 +62,8 @@ int main(int argc, char** argv) {
   for (const Family& family : kFamilies) {
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), family.name) == wanted.end()) continue;
     try {
-      golden::for_each_case(folder / family.file, [&](const golden::Case& c) {
+      const auto for_each = (folder / family.file).extension() == ".json" ? golden::for_each_json_case : golden::for_each_case;
+      for_each(folder / family.file, [&](const golden::Case& c) {
         if (c.name.find(only) == std::string::npos) return;
         const bool is_pending = pending.contains(std::string(family.name) + " " + c.name);
         std::string complaint;

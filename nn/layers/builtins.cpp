@@ -4,6 +4,7 @@
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/image.h>
 #include <lockstep/nn/layers/merging.h>
 #include <lockstep/nn/layers/normalization.h>
 #include <lockstep/nn/layers/pooling.h>
@@ -103,6 +104,12 @@ void Layer::register_builtins() {
     register_class(component_class<TimeDistributed>("TimeDistributed", kModule));
 
     register_class(component_class<Rescaling>("Rescaling", kModule));
+    register_class(component_class<Resizing>("Resizing", kModule));
+    register_class(component_class<CenterCrop>("CenterCrop", kModule));
+    register_class(component_class<RandomFlip>("RandomFlip", kModule));
+    register_class(component_class<RandomCrop>("RandomCrop", kModule));
+    register_class(component_class<RandomContrast>("RandomContrast", kModule));
+    register_class(component_class<RandomBrightness>("RandomBrightness", kModule));
     register_class(component_class<Normalization>("Normalization", kModule));
     register_class(component_class<Discretization>("Discretization", kModule));
     register_class(component_class<CategoryEncoding>("CategoryEncoding", kModule));

@@ -8,6 +8,7 @@
 
 #include <lockstep/io/archive.h>
 #include <lockstep/lockstep.h>
+#include <lockstep/tensor/image.h>
 
 using namespace lockstep;
 
@@ -33,12 +34,27 @@ void add_config(const std::filesystem::path& root, const std::string& name, cons
   }
 }
 
+/// Image files of all kinds of pixels; the first byte says how they are decoded.
+void add_images(const std::filesystem::path& root) {
+  const auto write = [&](const std::string& target, const std::string& name, char choice, const Tensor& file) {
+    std::ofstream(root / target / name, std::ios::binary) << choice << file.item<std::string>();
+  };
+  for (std::int64_t channels = 1; channels <= 4; ++channels) {
+    const Tensor picture = reshape(cast(range(0, 6 * 5 * channels), uint8), {6, 5, channels});
+    write("png", "bytes-" + std::to_string(channels), 0, image::encode_png(picture));
+    write("png", "words-" + std::to_string(channels), 8, image::encode_png(cast(picture, uint16) * scalar(257, uint16)));
+    if (channels % 2 == 0) continue;
+    for (const bool progressive : {false, true}) write("jpeg", (progressive ? "progressive-" : "plain-") + std::to_string(channels), 32, image::encode_jpeg(picture, {.progressive = progressive}));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   const std::filesystem::path root = argv[1];
   std::filesystem::remove_all(root);
-  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard"}) std::filesystem::create_directories(root / target);
+  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard", "png", "jpeg"}) std::filesystem::create_directories(root / target);
+  add_images(root);
   const Tensor x = ones({4, 2}), y = ones({4, 1});
   const auto save = [&](nn::Model& model, const std::string& name) {
     model.compile({.optimizer = "adam", .loss = "mse", .metrics = {"mae"}});

@@ -61,6 +61,7 @@ void check_component(const Case& c);
 void check_layer(const Case& c);
 void check_training(const Case& c);
 void check_data_pipeline(const Case& c);
+void check_image_signal(const Case& c);
 
 /// Are the values of two configurations the same: of an object at least the keys of `expected`, numbers equal to 1e-12 relative, or after
 /// the rounding to float32 that Keras applies to some of its own?

@@ -24,6 +24,7 @@ constexpr Family kFamilies[] = {
     {"layers", "layers.h5", golden::check_layer},
     {"training", "training.h5", golden::check_training},
     {"data_pipeline", "data_pipeline.json", golden::check_data_pipeline},
+    {"image_signal", "image_signal.h5", golden::check_image_signal},
 };
 
 /// "family name" lines of what is not built yet.

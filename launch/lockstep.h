@@ -83,7 +83,13 @@
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/print.h>
+#include <lockstep/tensor/queue.h>
+#include <lockstep/tensor/ragged.h>
 #include <lockstep/tensor/random.h>
+#include <lockstep/tensor/sets.h>
 #include <lockstep/tensor/shape.h>
+#include <lockstep/tensor/sparse.h>
+#include <lockstep/tensor/strings.h>
 #include <lockstep/tensor/tensor.h>
+#include <lockstep/tensor/tensor_array.h>
 #include <lockstep/tensor/variable.h>

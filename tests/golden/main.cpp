@@ -25,6 +25,7 @@ constexpr Family kFamilies[] = {
     {"training", "training.h5", golden::check_training},
     {"data_pipeline", "data_pipeline.json", golden::check_data_pipeline},
     {"image_signal", "image_signal.h5", golden::check_image_signal},
+    {"data_structures", "data_structures.json", golden::check_data_structures},
 };
 
 /// "family name" lines of what is not built yet.
@@ -63,8 +64,7 @@ int main(int argc, char** argv) {
   for (const Family& family : kFamilies) {
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), family.name) == wanted.end()) continue;
     try {
-      const auto for_each = (folder / family.file).extension() == ".json" ? golden::for_each_json_case : golden::for_each_case;
-      for_each(folder / family.file, [&](const golden::Case& c) {
+      golden::for_each_case(folder / family.file, [&](const golden::Case& c) {
         if (c.name.find(only) == std::string::npos) return;
         const bool is_pending = pending.contains(std::string(family.name) + " " + c.name);
         std::string complaint;

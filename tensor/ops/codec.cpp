@@ -1,6 +1,6 @@
 // Image files as strings: rows in front of the codecs. What a file holds decides the shape, so a traced function knows it at run time only.
 
-#include <cmath>
+#include <algorithm>
 
 #include <lockstep/tensor/codecs/codec.h>
 #include <lockstep/tensor/constant.h>
@@ -155,11 +155,18 @@ void jpeg_quality_infer(InferContext& context) {
   if (quality < 0 || quality > 100) context.refuse("quality must be in [0, 100], got " + std::to_string(quality));
   rules::like_first(context);
 }
+/// Of bytes: a kernel of its own, whose shape is known where that of a file is not.
+BoundKernel recompressed_cpu(const BindContext& context) {
+  return [shape = context.shape(0), quality = int(context.integer("quality"))](Inputs in, Outputs out) {
+    const Tensor picture = Tensor::borrow(const_cast<void*>(in[0]), shape, uint8, {});
+    const Tensor seen = codecs::decode_jpeg(codecs::encode_jpeg(picture, {.quality = quality}), {.channels = image::channels_of(shape)});
+    std::copy_n(static_cast<const std::uint8_t*>(seen.raw()), shape.numel(), static_cast<std::uint8_t*>(out[0]));
+  };
+}
 Tensors jpeg_quality_of(const OpCall& call, Files in) {
-  const Shape& shape = in[0].shape();
-  const Tensor pixels = image::convert_image_dtype(in[0], uint8, true);
-  const Tensor seen = image::decode_jpeg(image::encode_jpeg(pixels, {.quality = call.integer("quality")}), {.channels = image::channels_of(shape)});
-  return {image::convert_image_dtype(reshape(seen, Ints(shape.begin(), shape.end())), in[0].dtype(), true)};
+  static const OpDef& op = find_op("image_recompressed_jpeg");
+  const Tensor seen = apply(op, {image::convert_image_dtype(in[0], uint8, true)}, {{"quality", call.integer("quality")}});
+  return {image::convert_image_dtype(seen, in[0].dtype(), true)};
 }
 
 /// A small picture in a file, whatever was drawn.
@@ -197,6 +204,8 @@ std::vector<OpDef> codec_rows() {
   rows.back().cpu_dynamic = encode_png_cpu;
   rows.push_back(picture_row("image_encode_jpeg", "the JPEG file of an image of 1 or 3 channels", dtypes(uint8), {quality, image::boolean_attr("progressive", false), image::boolean_attr("optimize_size", false), image::boolean_attr("chroma_downsampling", true)}, encode_jpeg_infer));
   rows.back().cpu_dynamic = encode_jpeg_cpu;
+  rows.push_back(picture_row("image_recompressed_jpeg", "an image of bytes after it was stored as JPEG", dtypes(uint8), {quality}, jpeg_quality_infer));
+  rows.back().cpu = recompressed_cpu;
   rows.push_back(image::composed("image_adjust_jpeg_quality", "the image after it was stored as JPEG", kReal, {image::integer_attr("quality")}, jpeg_quality_infer, jpeg_quality_of, {{.inputs = {{.dtype = uint8, .shape = {3, 4, 3}, .low = 0, .high = 255}}, .attrs = {{"quality", std::int64_t(80)}}}}));
   return rows;
 }

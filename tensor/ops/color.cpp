@@ -187,7 +187,10 @@ std::vector<OpDef> color_rows() {
   using image::number_attr;
   const DTypeSet real = kReal;
   // Away from the edges between colours, where hues have kinks.
-  const auto distinct = [](std::span<const Tensor> drawn) -> Tensors { return {drawn[0] * 0.2 + constant(std::vector<double>{0.7, 0.4, 0.1})}; };
+  const auto distinct = [](std::span<const Tensor> drawn) -> Tensors {
+    const Tensor& x = drawn[0];
+    return {is_float(x.dtype()) ? x * 0.2 + cast(constant(std::vector<double>{0.7, 0.4, 0.1}), x.dtype()) : x};
+  };
   const Sample::Operand x{.shape = {2, 3, 2, 3}, .low = 0.1, .high = 0.9};
   const std::vector<Sample> plain{{.inputs = {x}}, {.inputs = {{.shape = {3, 2, 3}, .low = 0.1, .high = 0.9}}}};
   const auto with = [&](AttrList attrs) { return std::vector<Sample>{{.inputs = {x}, .attrs = std::move(attrs)}}; };

@@ -125,7 +125,7 @@ Tensor inverse_stft_window(std::int64_t frame_length, std::int64_t frame_step, c
   const std::int64_t overlaps = (frame_length + frame_step - 1) / frame_step;
   const Tensor squares = pad(square(window), {{0, overlaps * frame_step - frame_length}});
   const Tensor sums = tile(reduce_sum(reshape(squares, {overlaps, frame_step}), 0), {overlaps});
-  return window / slice(sums, {0}, {frame_length});
+  return divide_no_nan(window, slice(sums, {0}, {frame_length}));
 }
 
 Tensor stft(const Tensor& signals, std::int64_t frame_length, std::int64_t frame_step, const StftOptions& options) {

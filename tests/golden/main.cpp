@@ -23,7 +23,9 @@ constexpr Family kFamilies[] = {
     {"components", "components.h5", golden::check_component},
     {"layers", "layers.h5", golden::check_layer},
     {"training", "training.h5", golden::check_training},
+    {"data_pipeline", "data_pipeline.json", golden::check_data_pipeline},
     {"image_signal", "image_signal.h5", golden::check_image_signal},
+    {"data_structures", "data_structures.json", golden::check_data_structures},
 };
 
 constexpr int kNoDevice = 77;  // the exit code by which a test says that it was skipped

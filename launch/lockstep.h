@@ -41,6 +41,7 @@
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/image.h>
 #include <lockstep/nn/layers/merging.h>
 #include <lockstep/nn/layers/normalization.h>
 #include <lockstep/nn/layers/pooling.h>
@@ -74,10 +75,13 @@
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
+#include <lockstep/tensor/complex.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dlpack.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/image.h>
+#include <lockstep/tensor/image_random.h>
 #include <lockstep/tensor/math.h>
 #include <lockstep/tensor/npy.h>
 #include <lockstep/tensor/op.h>
@@ -88,6 +92,7 @@
 #include <lockstep/tensor/random.h>
 #include <lockstep/tensor/sets.h>
 #include <lockstep/tensor/shape.h>
+#include <lockstep/tensor/signal.h>
 #include <lockstep/tensor/sparse.h>
 #include <lockstep/tensor/strings.h>
 #include <lockstep/tensor/tensor.h>

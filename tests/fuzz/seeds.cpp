@@ -8,7 +8,6 @@
 
 #include <lockstep/io/archive.h>
 #include <lockstep/lockstep.h>
-#include <lockstep/tensor/image.h>
 
 using namespace lockstep;
 

@@ -54,7 +54,8 @@ TEST_P(FusedChain, GivesOnTheDeviceWhatTheCpuGives) {
   for (int call = 0; call < 3; ++call) {
     const Tensors got = f(there);
     for (std::size_t i = 0; i < got.size(); ++i) {
-      const double allowed = expected[i].dtype() == bfloat16 || std::string_view(GetParam().name) == "low" ? 1e-2 : 4e-6;
+      const std::string_view name = GetParam().name;
+      const double allowed = expected[i].dtype() == bfloat16 || name == "low" ? 1e-2 : name.starts_with("sum") || name == "total" ? 2e-5 : 4e-6;
       EXPECT_LE(largest_difference(to(got[i], Device()), expected[i]), allowed) << "output " << i << " of call " << call;
     }
   }

@@ -72,6 +72,7 @@ class BackgroundStream final : public Stream<Tensors> {
 
   void work() {
     set_intra_op_threads(1);  // the cores belong to the training step
+    const DeviceScope host{Device()};
     std::unique_lock lock(mutex_);
     while (true) {
       if (pulled_ >= taken_ + limit_) was_full_ = true;

@@ -363,6 +363,7 @@ Iterator& Iterator::operator=(Iterator&& other) noexcept {
 Iterator::~Iterator() = default;
 
 bool Iterator::next(Tensors& element) {
+  const DeviceScope host{Device()};  // data sets are the host's work, whatever trains on them
   try {
     if (!stream_) {
       stream_ = node_->open(state_.epoch);

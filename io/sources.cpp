@@ -116,8 +116,8 @@ Tensor gather_rows_of(const Tensor& table, const std::vector<RowNumber>& rows) {
   const std::int64_t row_bytes = std::max<std::int64_t>(1, numel * std::int64_t(itemsize(table.dtype())));
   parallel_for(count, std::max<std::int64_t>(1, (1 << 20) / row_bytes), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      if (i + kAhead < end) prefetch_bytes(static_cast<const std::byte*>(table.raw()) + rows[std::size_t(i + kAhead)] * row_bytes, row_bytes);
-      copy_elements(batch, i * numel, table.raw(), rows[std::size_t(i)] * numel, numel);
+      if (i + kAhead < end) prefetch_bytes(static_cast<const std::byte*>(table.host_raw()) + rows[std::size_t(i + kAhead)] * row_bytes, row_bytes);
+      copy_elements(batch, i * numel, table.host_raw(), rows[std::size_t(i)] * numel, numel);
     }
   });
   return batch;
@@ -316,10 +316,12 @@ StreamPtr<Tensors> rows_as_elements(const Tensors& table, StreamPtr<RowNumber> r
 
 NodePtr make_tensors(Tensors tensors) {
   require_elements(tensors, "Dataset.from_tensors");
+  for (Tensor& tensor : tensors) tensor = to(tensor, Device());
   return std::make_shared<TensorsNode>(std::move(tensors));
 }
 NodePtr make_slices(Tensors tensors) {
   require_elements(tensors, "Dataset.from_tensor_slices");
+  for (Tensor& tensor : tensors) tensor = to(tensor, Device());
   return std::make_shared<SlicesNode>(std::move(tensors));
 }
 NodePtr make_batch(NodePtr upstream, std::int64_t size, bool drop_remainder) { return std::make_shared<BatchNode>(std::move(upstream), size, drop_remainder); }

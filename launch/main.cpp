@@ -26,6 +26,11 @@ void add_ops(CLI::App& app) {
   ops->callback([] { lockstep::launch::list_ops(name, markdown); });
 }
 
+void add_devices(CLI::App& app) {
+  auto* devices = app.add_subcommand("devices", "List the devices that can compute, or say why a GPU cannot");
+  devices->callback([] { lockstep::launch::list_devices(); });
+}
+
 void add_bench(CLI::App& app) {
   auto* bench = app.add_subcommand("bench", "Measure speed beside what limits it");
   static std::string suite;
@@ -126,6 +131,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   try {
     add_ops(app);
+    add_devices(app);
     add_bench(app);
     add_inspect(app, exit_code);
     add_convert(app);

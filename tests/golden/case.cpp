@@ -67,7 +67,7 @@ Tensor read_dataset(hid_t group, const std::string& name, std::optional<DType> d
   if (H5Tget_size(type) != itemsize(stored)) throw std::runtime_error(name + " is not stored as " + std::string(lockstep::name(stored)));
   // The file's own type: bits are taken as they are, which is right for bool and bfloat16 too.
   if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_raw()) < 0) throw std::runtime_error("HDF5 cannot read " + name);
-  return tensor;
+  return placed(std::move(tensor));
 }
 
 /// The dtypes that the case names for its data sets.

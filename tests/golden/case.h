@@ -44,6 +44,13 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A GPU's kernels take elements that the CPU's refuse (an index out of range): nothing to compare.
+struct TakenByDevice : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// What should have been refused was not: throws TakenByDevice on a GPU, where only shapes, dtypes and attributes are judged, else Mismatch.
+[[noreturn]] void accepted(const std::string& what);
+
 /// Throws Mismatch unless dtype, shape and elements agree: |a - b| <= atol + rtol |b|, NaN equals NaN, infinities by sign, everything
 /// but floats exactly.
 void require_close(const std::string& what, const lockstep::Tensor& actual, const lockstep::Tensor& expected, double rtol, double atol);

@@ -30,6 +30,10 @@ std::string to_string(const Structure& structure) {
   return text + (named ? "}" : ")");
 }
 
+Nest::Nest(const RaggedTensor& rows) : Nest(rows.is_ragged() ? Nest::ragged(rows.flat_values(), {rows.nested_row_splits().begin(), rows.nested_row_splits().end()}) : Nest(rows.tensor())) {}
+
+RaggedTensor Nest::ragged_tensor() const { return RaggedTensor::from_nested_row_splits(values(), splits()); }
+
 Nest Nest::map(std::vector<std::pair<std::string, Nest>> parts) {
   Nest all;
   all.structure_.kind = Structure::Kind::map;

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <lockstep/tensor/ragged.h>
+#include <lockstep/tensor/sparse.h>
 #include <lockstep/tensor/tensor.h>
 
 namespace lockstep::io {
@@ -37,6 +39,8 @@ class Nest {
  public:
   Nest() = default;
   Nest(Tensor tensor) : tensors_{std::move(tensor)} {}
+  Nest(const RaggedTensor& rows);
+  Nest(const SparseTensor& sparse) : Nest(Nest::sparse(sparse.indices(), sparse.values(), sparse.dense_shape())) {}
   /// A map: Nest{{"image", image}, {"label", label}}.
   Nest(std::initializer_list<std::pair<std::string, Nest>> parts) : Nest(map({parts.begin(), parts.end()})) {}
   /// Throws InvalidArgumentError for a name that is there twice.
@@ -62,6 +66,9 @@ class Nest {
   std::vector<Tensor> splits() const;
   const Tensor& indices() const;
   const Tensor& dense_shape() const;
+  /// As the values of the engine. Throw TypeError for others.
+  RaggedTensor ragged_tensor() const;
+  SparseTensor sparse_tensor() const { return SparseTensor(indices(), values(), dense_shape()); }
   /// Parts of a tuple or a map.
   std::size_t size() const { return structure_.parts.size(); }
   /// Part `index`. Throws IndexError.

@@ -20,6 +20,7 @@
 #include <lockstep/io/fashion_mnist.h>
 #include <lockstep/io/idx.h>
 #include <lockstep/io/image.h>
+#include <lockstep/io/image_folder.h>
 #include <lockstep/io/keras_files.h>
 #include <lockstep/io/model_checkpoint.h>
 #include <lockstep/io/nest.h>
@@ -28,6 +29,7 @@
 #include <lockstep/io/sharded_source.h>
 #include <lockstep/io/tfrecord.h>
 #include <lockstep/nn/activations.h>
+#include <lockstep/nn/adapt.h>
 #include <lockstep/nn/array_source.h>
 #include <lockstep/nn/batch_source.h>
 #include <lockstep/nn/callback.h>
@@ -41,7 +43,9 @@
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/hashing.h>
 #include <lockstep/nn/layers/image.h>
+#include <lockstep/nn/layers/lookup.h>
 #include <lockstep/nn/layers/merging.h>
 #include <lockstep/nn/layers/normalization.h>
 #include <lockstep/nn/layers/pooling.h>
@@ -49,6 +53,7 @@
 #include <lockstep/nn/layers/recurrent.h>
 #include <lockstep/nn/layers/regularization.h>
 #include <lockstep/nn/layers/reshaping.h>
+#include <lockstep/nn/layers/text.h>
 #include <lockstep/nn/loss.h>
 #include <lockstep/nn/losses.h>
 #include <lockstep/nn/metric.h>

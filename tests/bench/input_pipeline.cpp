@@ -14,7 +14,6 @@
 #include "bench.h"
 #include "structures.h"
 #include "timing.h"
-#include "workloads.h"
 
 namespace lockstep::bench {
 namespace {
@@ -71,7 +70,7 @@ Dataset fashion_pipeline(int threads) {
   return Dataset::zip({io::idx_rows({folder + "train-images-idx3-ubyte.gz"}), io::idx_rows({folder + "train-labels-idx1-ubyte.gz"})})
       .enumerate()
       .shuffle(10000, {.seed = 1})
-      .map([](const Tensor& number, const Tensor& picture, const Tensor& label) { return std::pair(augmented(expand_dims(picture, -1), number), label); }, {.threads = threads})
+      .map([](const Tensor& number, const Tensor& picture, const Tensor& label) { return std::pair(augmented(expand_dims(picture, -1), number), cast(label, int32)); }, {.threads = threads})
       .batch(kBatch)
       .prefetch(io::kAutotune);
 }
@@ -131,10 +130,9 @@ class Watched final : public nn::BatchSource {
 
 /// The share of its time that a training of workload `cnn` waits for the pipeline.
 double stall_share(const Dataset& data, double seconds) {
-  const WorkloadParts parts = workload_parts("cnn");
   nn::Sequential model({nn::InputLayer({28, 28, 1}), nn::Conv2D({.filters = 32, .kernel_size = 3, .activation = "relu"}), nn::Conv2D({.filters = 64, .kernel_size = 3, .activation = "relu"}), nn::MaxPooling2D(),
                         nn::Flatten(), nn::Dense(128, "relu"), nn::Dense(10)});
-  model.compile({.optimizer = parts.optimizer, .loss = parts.loss});
+  model.compile({.optimizer = "adam", .loss = nn::losses::SparseCategoricalCrossentropy({.from_logits = true})});
   Watched source(data.repeat().iterate());
   model.fit(source, {.epochs = 1, .verbose = 0, .steps_per_epoch = 15});
   const auto start = Clock::now();

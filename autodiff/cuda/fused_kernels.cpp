@@ -143,7 +143,7 @@ std::shared_ptr<const Loaded> load(const FusedProgram& program, bool wide) {
   cudaLibrary_t library = nullptr;
   check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0), "cudaLibraryLoadData of a fused kernel");
   check(cudaLibraryGetKernel(&loaded->fused, library, "fused"), "cudaLibraryGetKernel");
-  if (source->finish_numel > 0) check(cudaLibraryGetKernel(&loaded->finish, library, "finish"), "cudaLibraryGetKernel");
+  if (source->finish_blocks > 0) check(cudaLibraryGetKernel(&loaded->finish, library, "finish"), "cudaLibraryGetKernel");
   loaded->source = std::move(*source);
   return all->emplace(key, std::move(loaded)).first->second;
 }
@@ -181,7 +181,7 @@ BoundKernel bind_compiled(const BindContext& context, const FusedProgram& progra
     for (std::size_t o = 0; o < finishes.size(); ++o)
       if (finishes[o]) sums.push_back(out[o]);
     sums.push_back(workspace.data());
-    launch(chosen.finish, (chosen.source.finish_numel + 255) / 256, sums, nullptr);
+    launch(chosen.finish, chosen.source.finish_blocks, sums, nullptr);
   };
 }
 

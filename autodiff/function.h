@@ -49,11 +49,13 @@ struct Signature {
   SmallVector<StaticValue, 2> statics;
   /// 't' or 's' per argument, in order.
   SmallVector<char, 8> kinds;
+  /// Where the function runs: the device of the first tensor that lies on a GPU, else the default.
+  Device device = default_device();
 
   void add(const Tensor& tensor);
   void add(const StaticValue& value);
   friend bool operator==(const Signature& a, const Signature& b) {
-    return a.hash == b.hash && a.kinds == b.kinds && a.tensors == b.tensors && a.statics == b.statics;
+    return a.hash == b.hash && a.device == b.device && a.kinds == b.kinds && a.tensors == b.tensors && a.statics == b.statics;
   }
 };
 /// "(float32 (2, 3), 5)"

@@ -21,6 +21,7 @@ struct Case {
   std::string name;                            // "0012_add"
   Json spec;                                   // its attribute "case"
   std::map<std::string, lockstep::Tensor> data;
+  std::filesystem::path folder = {};           // of the file, beside which others may lie
 
   std::string op() const { return spec.at("op"); }
   std::vector<lockstep::Tensor> inputs() const;
@@ -43,6 +44,13 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A GPU's kernels take elements that the CPU's refuse (an index out of range): nothing to compare.
+struct TakenByDevice : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// What should have been refused was not: throws TakenByDevice on a GPU, where only shapes, dtypes and attributes are judged, else Mismatch.
+[[noreturn]] void accepted(const std::string& what);
+
 /// Throws Mismatch unless dtype, shape and elements agree: |a - b| <= atol + rtol |b|, NaN equals NaN, infinities by sign, everything
 /// but floats exactly.
 void require_close(const std::string& what, const lockstep::Tensor& actual, const lockstep::Tensor& expected, double rtol, double atol);
@@ -56,6 +64,8 @@ void check_losses_metrics(const Case& c);
 void check_component(const Case& c);
 void check_layer(const Case& c);
 void check_training(const Case& c);
+void check_data_pipeline(const Case& c);
+void check_image_signal(const Case& c);
 void check_data_structures(const Case& c);
 
 /// Are the values of two configurations the same: of an object at least the keys of `expected`, numbers equal to 1e-12 relative, or after

@@ -47,9 +47,15 @@ void require_config(const Json& actual, const Json& expected) {
   }
 }
 
+void accepted(const std::string& what) {
+  if (!default_device().is_cpu()) throw TakenByDevice(what);
+  throw Mismatch(what);
+}
+
 void require_refusal(const std::string& wanted, const std::function<void()>& f) {
   try {
     f();
+    synchronize(default_device());
   } catch (const Error& error) {
     // A name that does not exist is a NotFoundError here, a ValueError there.
     const bool right = wanted == "InvalidArgument" ? dynamic_cast<const InvalidArgumentError*>(&error) || dynamic_cast<const NotFoundError*>(&error)
@@ -61,7 +67,7 @@ void require_refusal(const std::string& wanted, const std::function<void()>& f) 
     if (!right) throw Mismatch("expected " + wanted + ", got another error: " + error.what());
     return;
   }
-  throw Mismatch("expected " + wanted + ", but it was accepted");
+  accepted("expected " + wanted + ", but it was accepted");
 }
 
 }  // namespace golden

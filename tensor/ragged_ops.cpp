@@ -292,8 +292,6 @@ RaggedTensor reduce(const RaggedTensor& x, const Axes& axis, Segments segments, 
   return RaggedTensor::from_nested_row_splits(reduced, std::span<const Tensor>(places.begin() + 2, places.end()));
 }
 
-Tensor as_counts(const Tensor& x) { return ones_like(x); }
-
 }  // namespace
 
 RaggedTensor reduce_sum(const RaggedTensor& x, const Axes& axis) { return reduce(x, axis, unsorted_segment_sum, lockstep::reduce_sum); }
@@ -302,7 +300,7 @@ RaggedTensor reduce_min(const RaggedTensor& x, const Axes& axis) { return reduce
 RaggedTensor reduce_prod(const RaggedTensor& x, const Axes& axis) { return reduce(x, axis, unsorted_segment_prod, lockstep::reduce_prod); }
 
 RaggedTensor reduce_mean(const RaggedTensor& x, const Axes& axis) {
-  const RaggedTensor sum = reduce_sum(x, axis), count = reduce_sum(x.with_flat_values(as_counts(x.flat_values())), axis);
+  const RaggedTensor sum = reduce_sum(x, axis), count = reduce_sum(x.with_flat_values(ones_like(x.flat_values())), axis);
   return sum.with_flat_values(sum.flat_values() / count.flat_values());
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 /// Random elements of a sample operand; the same for the same seed.
 Tensor drawn(const Sample::Operand& operand, std::int64_t seed) {
+  if (operand.dtype == string) return Tensor::empty(operand.shape, string);
   const Tensor key = constant(std::vector<std::int64_t>{seed, 0});
   return cast(random::uniform_from(key, operand.shape, operand.low, operand.high, float64), operand.dtype);
 }

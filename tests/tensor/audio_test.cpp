@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <lockstep/lockstep.h>
-#include <lockstep/tensor/audio.h>
 
 namespace lockstep {
 namespace {

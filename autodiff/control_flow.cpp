@@ -28,7 +28,7 @@ int operand_index(std::vector<Tensor>& operands, const Tensor& tensor) {
 bool taken(const Tensor& predicate) {
   if (predicate.dtype() != boolean) throw TypeError("the predicate must be bool, got " + to_string(predicate.spec()), "cond");
   if (predicate.shape().known() && predicate.numel() != 1) throw InvalidArgumentError("the predicate must be a scalar, got " + to_string(predicate.spec()), "cond");
-  return predicate.is_symbolic() || *static_cast<const bool*>(predicate.raw());
+  return predicate.is_symbolic() || *static_cast<const bool*>(predicate.host_raw());
 }
 
 // ---- cond
@@ -120,7 +120,8 @@ const OpDef& cond_op() {
                         .gradient = cond_gradient,
                         .onnx = onnx("If"),
                         .cpu = bind_by_tensors,
-                        .cpu_dynamic = run_cond};
+                        .cpu_dynamic = run_cond,
+                        .any_device = true};
   return op;
 }
 
@@ -197,7 +198,8 @@ const OpDef& loop_op() {
                         .gradient = loop_gradient,
                         .onnx = onnx("Loop"),
                         .cpu = bind_by_tensors,
-                        .cpu_dynamic = run_loop};
+                        .cpu_dynamic = run_loop,
+                        .any_device = true};
   return op;
 }
 

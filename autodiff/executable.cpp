@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <exception>
+#include <optional>
 
+#include <lockstep/autodiff/captured.h>
 #include <lockstep/autodiff/fused.h>
 #include <lockstep/autodiff/trace.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/parallel.h>
+#include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::autodiff {
 
@@ -20,6 +22,19 @@ struct Executable::Context {
   std::vector<Tensor> snapshots;  // read-only variables
   std::vector<Tensor> fresh;      // new memory of updated variables whose old value somebody else holds
   std::vector<Variable::Lock> locks;
+  std::vector<Tensor> buffers;  // on a GPU, by storage: arguments and results at addresses that stay, for the graphs
+  CapturedCalls captured;
+};
+
+/// The executable's device is the thread's, for kernels and for what ops create.
+struct Executable::There {
+  std::optional<DeviceScope> scope;
+  std::optional<OnDevice> current;
+  explicit There(Device device) {
+    if (device.is_cpu()) return;
+    scope.emplace(device);
+    current.emplace(device);
+  }
 };
 
 /// A context taken from the idle ones; goes back when the call ends, also by an exception.
@@ -38,12 +53,17 @@ struct Executable::Borrowed {
   }
 };
 
-Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::move(graph)) {
+Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::move(graph)), device_(options.device), name_(options.name) {
   interpreted_ = !graph_.static_shapes() ||
-                 std::any_of(graph_.values.begin(), graph_.values.end(), [](const Value& value) { return value.spec.dtype == string; });
+                 std::any_of(graph_.values.begin(), graph_.values.end(), [](const Value& value) { return value.spec.dtype == string; }) ||
+                 std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const Node& node) { return node.kind == Node::Kind::op && node.op->cpu_dynamic; });
   for (const Node& node : graph_.nodes)
     if (node.kind == Node::Kind::op && node.op->settle && std::find(settles_.begin(), settles_.end(), node.op->settle) == settles_.end()) settles_.push_back(node.op->settle);
-  plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ ? intra_op_threads() : 1), options);
+  plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ && device_.is_cpu() ? intra_op_threads() : 1), options);
+  if (!device_.is_cpu())
+    for (Node& node : graph_.nodes)
+      if (node.kind == Node::Kind::constant && node.constant.dtype() != string) node.constant = to(node.constant, device_);
+  const There there(device_);
   if (interpreted_) {
     last_use_.assign(graph_.values.size(), -1);
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n)
@@ -52,17 +72,40 @@ Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::mo
     for (const Update& update : graph_.updates) last_use_[std::size_t(update.value)] = int(graph_.nodes.size());
   } else {
     build();
+    capture_ = options.capture;
+    if (!device_.is_cpu()) cut_stretches();
   }
 }
 
 Executable::~Executable() = default;
+
+BoundKernel Executable::bind_kernel(const Node& node, std::span<const TensorSpec* const> inputs, std::span<const TensorSpec> outputs) const {
+  const BindContext context(*node.op, node.attrs, inputs, outputs, device_);
+  if (device_.is_cpu() || node.op->any_device) {
+    if (!node.op->cpu) throw UnimplementedError("there is no kernel for device cpu:0", node.op->name);
+    return node.op->cpu(context);
+  }
+  const DeviceKernel kernel = device_plugin().kernel(*node.op);
+  if (!kernel.bind)
+    throw UnimplementedError("there is no kernel for device " + to_string(device_) + (node.op->no_cuda.empty() ? "" : ": " + std::string(node.op->no_cuda)), node.op->name,
+                             "leave it out of the function, or trace the function under DeviceScope(\"cpu\")");
+  return kernel.bind(context);
+}
+
+/// What needs the host (control flow, collectives, prints) stands between the stretches.
+void Executable::cut_stretches() {
+  for (std::size_t k = 0; k < steps_.size(); ++k) {
+    const bool captured = !graph_.nodes[std::size_t(steps_[k].node)].op->any_device;
+    if (stretches_.empty() || stretches_.back().captured != captured) stretches_.push_back({int(k), int(k), captured});
+    stretches_.back().end = int(k) + 1;
+  }
+}
 
 void Executable::bind_node(const Node& node) {
   SmallVector<const TensorSpec*, 8> inputs;
   std::vector<TensorSpec> outputs;
   for (const ValueId input : node.inputs) inputs.push_back(&graph_.spec(input));
   for (const ValueId output : node.outputs) outputs.push_back(graph_.spec(output));
-  if (!node.op->cpu) throw UnimplementedError("there is no kernel for device cpu:0", node.op->name);
   const auto add_entries = [&](const auto& values) {
     const int first = int(table_storage_.size());
     for (const ValueId value : values) {
@@ -74,11 +117,18 @@ void Executable::bind_node(const Node& node) {
   };
   const int first_input = add_entries(node.inputs);
   const int first_output = add_entries(node.outputs);
-  steps_.push_back({node.op->cpu(BindContext(*node.op, node.attrs, inputs, outputs)), first_input, first_output, int(&node - graph_.nodes.data())});
+  steps_.push_back({bind_kernel(node, inputs, outputs), first_input, first_output, int(&node - graph_.nodes.data())});
 }
 
 void Executable::build() {
   positions_.resize(plan_.storages.size());
+  struct Sharing {  // of workspaces
+    const Device device;
+    ~Sharing() {
+      if (!device.is_cpu()) device_plugin().workspaces_shared();
+    }
+  } sharing{device_};
+  if (!device_.is_cpu()) device_plugin().share_workspaces(device_.index(), ("workspaces of " + name_).c_str());
   // Views need no step; the stages are renumbered to the steps that remain.
   std::vector<Stage> stages;
   for (const Stage& stage : plan_.schedule.stages) {
@@ -115,7 +165,13 @@ Executable::Borrowed Executable::acquire() const {
   auto context = std::make_unique<Context>();
   context->table.resize(table_storage_.size());
   context->memory.resize(plan_.storages.size());
-  context->arena = Tensor::empty({plan_.arena_bytes}, uint8);
+  context->buffers.resize(device_.is_cpu() ? 0 : plan_.storages.size());
+  if (device_.is_cpu()) {
+    context->arena = Tensor::empty({plan_.arena_bytes}, uint8);
+  } else {
+    void* memory = device_plugin().allocate(device_.index(), std::size_t(plan_.arena_bytes), ("arena of " + name_).c_str());
+    context->arena = Tensor::borrow(memory, {plan_.arena_bytes}, uint8, [memory, index = device_.index()] { device_plugin().deallocate(index, memory); }, device_);
+  }
   context->snapshots.resize(graph_.nodes.size());
   context->fresh.resize(graph_.updates.size());
   context->locks.reserve(graph_.updates.size());
@@ -151,8 +207,10 @@ void Executable::run_step(Context& context, std::size_t k, bool timed) const {
   const Step& step = steps_[k];
   void** table = context.table.data();
   if (!timed) return step.kernel(table + step.first_input, table + step.first_output);
+  synchronize(device_);
   const auto start = std::chrono::steady_clock::now();
   step.kernel(table + step.first_input, table + step.first_output);
+  synchronize(device_);
   nanoseconds_[k] += std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -183,6 +241,7 @@ struct Executable::Begun {
 void Executable::run_steps(Context& context) const {
   const Begun begun{*this};
   const bool timed = profiling_.load(std::memory_order_acquire);
+  if (!stretches_.empty() && capture_ && !timed) return run_stretches(context);
   for (const Stage& stage : plan_.schedule.stages) {
     if (stage.parallel) {
       run_stage(context, stage, timed);
@@ -192,7 +251,67 @@ void Executable::run_steps(Context& context) const {
   }
 }
 
+void Executable::run_stretches(Context& context) const {
+  for (std::size_t s = 0; s < stretches_.size(); ++s) {
+    const Stretch& stretch = stretches_[s];
+    const auto enqueue = [&] {
+      for (int k = stretch.begin; k < stretch.end; ++k) run_step(context, std::size_t(k), false);
+    };
+    if (!stretch.captured) {
+      enqueue();
+      continue;
+    }
+    const Step &first = steps_[std::size_t(stretch.begin)], &last = steps_[std::size_t(stretch.end) - 1];
+    const std::size_t from = std::size_t(first.first_input), to = std::size_t(last.first_output) + graph_.nodes[std::size_t(last.node)].outputs.size();
+    context.captured.run(device_, s, std::span<void* const>(context.table).subspan(from, to - from), enqueue);
+  }
+}
+
 const Variable::Lock& Executable::lock_of(const Context& context, int update) const { return context.locks[std::size_t(lock_place_[std::size_t(update)])]; }
+
+/// On a GPU arguments come to stand in memory of the context, at addresses that stay the same.
+void Executable::place_argument(Context& context, int storage, const Tensor& argument) const {
+  if (device_.is_cpu()) return point(context, storage, const_cast<void*>(argument.raw()));
+  Tensor& buffer = context.buffers[std::size_t(storage)];
+  if (!buffer.defined()) {
+    buffer = Tensor::empty(argument.shape(), argument.dtype(), device_);
+    point(context, storage, buffer.mutable_raw());
+  }
+  copy_bytes(device_, buffer.mutable_raw(), argument.device(), argument.raw(), argument.nbytes());
+}
+
+/// The memory that a result is computed in: its own, or on a GPU a buffer of the context.
+Tensor Executable::fresh_result(Context& context, int storage, ValueId value) const {
+  const TensorSpec& spec = graph_.spec(value);
+  if (device_.is_cpu()) {
+    Tensor result = Tensor::empty(spec.shape, spec.dtype);
+    point(context, storage, result.mutable_raw());
+    return result;
+  }
+  Tensor& buffer = context.buffers[std::size_t(storage)];
+  if (!buffer.defined()) {
+    buffer = Tensor::empty(spec.shape, spec.dtype, device_);
+    point(context, storage, buffer.mutable_raw());
+  }
+  return {};
+}
+
+/// Copies results out of the context's buffers.
+void Executable::collect_results(Context& context, Tensors& results) const {
+  for (std::size_t s = 0; s < context.buffers.size(); ++s) {
+    const Storage& storage = plan_.storages[s];
+    if (storage.kind != Storage::Kind::result) continue;
+    const Tensor& buffer = context.buffers[s];
+    Tensor& result = results[std::size_t(storage.index)] = Tensor::empty(buffer.shape(), buffer.dtype(), device_);
+    copy_bytes(device_, result.mutable_raw(), device_, buffer.raw(), buffer.nbytes());
+  }
+}
+
+/// A variable is where the function that uses it runs.
+void Executable::move_here(const Variable& variable) const {
+  const Variable::Lock lock(variable);
+  if (!(lock.value().device() == device_)) lock.value() = to(lock.value(), device_);
+}
 
 /// Points the table to the call's arguments, results and variables; from then on the variables to be updated are locked.
 void Executable::place_sources(Context& context, std::span<const Tensor> arguments, Tensors& results) const {
@@ -200,22 +319,21 @@ void Executable::place_sources(Context& context, std::span<const Tensor> argumen
   for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
     const Storage& storage = plan_.storages[s];
     if (storage.kind != Storage::Kind::variable) continue;
+    if (!(graph_.nodes[std::size_t(storage.index)].variable.peek().device() == device_)) [[unlikely]] move_here(graph_.nodes[std::size_t(storage.index)].variable);
     if (update_of_[s] >= 0) continue;
     context.snapshots[std::size_t(storage.index)] = graph_.nodes[std::size_t(storage.index)].variable.peek();
     point(context, int(s), const_cast<void*>(context.snapshots[std::size_t(storage.index)].raw()));
   }
-  for (const int u : lock_order_) context.locks.emplace_back(graph_.updates[std::size_t(u)].variable);
+  for (const int u : lock_order_) {
+    const Variable::Lock& lock = context.locks.emplace_back(graph_.updates[std::size_t(u)].variable);
+    if (!(lock.value().device() == device_)) [[unlikely]] lock.value() = to(lock.value(), device_);
+  }
 
   for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
     const Storage& storage = plan_.storages[s];
     switch (storage.kind) {
-      case Storage::Kind::argument: point(context, int(s), const_cast<void*>(arguments[std::size_t(storage.index)].raw())); break;
-      case Storage::Kind::result: {
-        const ValueId value = graph_.results[std::size_t(storage.index)];
-        results[std::size_t(storage.index)] = Tensor::empty(graph_.spec(value).shape, graph_.spec(value).dtype);
-        point(context, int(s), results[std::size_t(storage.index)].mutable_raw());
-        break;
-      }
+      case Storage::Kind::argument: place_argument(context, int(s), arguments[std::size_t(storage.index)]); break;
+      case Storage::Kind::result: results[std::size_t(storage.index)] = fresh_result(context, int(s), graph_.results[std::size_t(storage.index)]); break;
       case Storage::Kind::variable: {
         if (update_of_[s] >= 0) point(context, int(s), const_cast<void*>(lock_of(context, update_of_[s]).value().raw()));
         break;
@@ -223,7 +341,7 @@ void Executable::place_sources(Context& context, std::span<const Tensor> argumen
       case Storage::Kind::update: {
         const auto u = std::size_t(storage.index);
         Tensor& current = lock_of(context, storage.index).value();
-        if (!current.unique()) context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
+        if (!current.unique()) context.fresh[u] = Tensor::empty(current.shape(), current.dtype(), device_);
         point(context, int(s), (context.fresh[u].defined() ? context.fresh[u] : current).mutable_raw());
         break;
       }
@@ -235,12 +353,13 @@ void Executable::place_sources(Context& context, std::span<const Tensor> argumen
 
 /// After the steps: results that are no new values, and the variables' new ones.
 void Executable::replace_variables(Context& context, std::span<const Tensor> arguments, Tensors& results) const {
+  if (!device_.is_cpu()) collect_results(context, results);
   // Old values that are returned are taken before anything is replaced.
   for (std::size_t r = 0; r < results.size(); ++r) {
     const ValueId value = graph_.results[r];
     const Storage& storage = plan_.storages[std::size_t(plan_.storage_of[std::size_t(value)])];
     Tensor source;
-    if (storage.kind == Storage::Kind::argument) source = arguments[std::size_t(storage.index)];
+    if (storage.kind == Storage::Kind::argument) source = to(arguments[std::size_t(storage.index)], device_);
     if (storage.kind == Storage::Kind::constant) source = graph_.nodes[std::size_t(storage.index)].constant;
     if (storage.kind == Storage::Kind::result && std::size_t(storage.index) != r) source = results[std::size_t(storage.index)];
     if (storage.kind == Storage::Kind::variable) {
@@ -254,14 +373,15 @@ void Executable::replace_variables(Context& context, std::span<const Tensor> arg
   for (std::size_t u = 0; u < graph_.updates.size(); ++u) {
     if (plan_.update_in_place[u]) continue;
     const Tensor& current = lock_of(context, int(u)).value();
-    context.fresh[u] = Tensor::empty(current.shape(), current.dtype());
-    std::memcpy(context.fresh[u].mutable_raw(), context.memory[std::size_t(plan_.storage_of[std::size_t(graph_.updates[u].value)])], current.nbytes());
+    context.fresh[u] = Tensor::empty(current.shape(), current.dtype(), device_);
+    copy_bytes(device_, context.fresh[u].mutable_raw(), device_, context.memory[std::size_t(plan_.storage_of[std::size_t(graph_.updates[u].value)])], current.nbytes());
   }
   for (std::size_t u = 0; u < graph_.updates.size(); ++u)
     if (context.fresh[u].defined()) lock_of(context, int(u)).value() = std::move(context.fresh[u]);
 }
 
 Tensors Executable::run(std::span<const Tensor> arguments) const {
+  const There there(device_);
   if (interpreted_) return interpret(arguments);
   Borrowed borrowed = acquire();
   Tensors results(graph_.results.size());
@@ -284,6 +404,7 @@ struct Executable::Run::State {
 Executable::Run::Run(const Executable& executable, std::span<const Tensor> arguments) {
   if (executable.interpreted_) throw UnimplementedError("a graph with shapes that are known only when it runs cannot run in lockstep with others");
   state_.reset(new State{executable, Tensors(arguments.begin(), arguments.end()), Tensors(executable.graph_.results.size()), executable.acquire()});
+  const There there(executable.device_);
   executable.place_sources(*state_->borrowed.context, state_->arguments, state_->results);
 }
 Executable::Run::Run(Run&&) noexcept = default;
@@ -291,6 +412,7 @@ Executable::Run::~Run() = default;
 
 const Node* Executable::Run::advance() {
   const Executable& all = state_->executable;
+  const There there(all.device_);
   const bool timed = all.profiling_.load(std::memory_order_acquire);
   while (state_->stage < all.plan_.schedule.stages.size()) {
     const Stage& stage = all.plan_.schedule.stages[state_->stage++];
@@ -320,9 +442,9 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
   if (interpreted_) {
     Tensors given;
     for (std::size_t i = 0; i < graph_.arguments.size(); ++i)
-      given.push_back(Tensor::borrow(const_cast<void*>(arguments[i]), graph_.spec(graph_.arguments[i]).shape, graph_.spec(graph_.arguments[i]).dtype, {}));
+      given.push_back(Tensor::borrow(const_cast<void*>(arguments[i]), graph_.spec(graph_.arguments[i]).shape, graph_.spec(graph_.arguments[i]).dtype, {}, device_));
     const Tensors made = interpret(given);
-    for (std::size_t r = 0; r < made.size(); ++r) std::memcpy(results[r], made[r].raw(), made[r].nbytes());
+    for (std::size_t r = 0; r < made.size(); ++r) copy_bytes(device_, results[r], device_, made[r].raw(), made[r].nbytes());
     return;
   }
   const Borrowed borrowed = acquire();
@@ -337,7 +459,7 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
     const ValueId value = graph_.results[r];
     const TensorSpec& spec = graph_.spec(value);
     const void* memory = context.memory[std::size_t(plan_.storage_of[std::size_t(value)])];
-    if (memory != results[r]) std::memcpy(results[r], memory, std::size_t(spec.shape.numel()) * itemsize(spec.dtype));
+    if (memory != results[r]) copy_bytes(device_, results[r], device_, memory, std::size_t(spec.shape.numel()) * itemsize(spec.dtype));
   }
 }
 
@@ -345,13 +467,14 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
   const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
   const Begun begun{*this};
-  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i];
+  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i].dtype() == string ? arguments[i] : to(arguments[i], device_);
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
     if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
     if (node.kind == Node::Kind::variable) {
       const Variable::Lock* lock = locks.find(node.variable);
-      values[std::size_t(node.outputs[0])] = lock ? lock->value() : node.variable.peek();
+      if (lock && lock->value().dtype() != string && !(lock->value().device() == device_)) lock->value() = to(lock->value(), device_);
+      values[std::size_t(node.outputs[0])] = lock ? lock->value() : node.variable.dtype() == string ? node.variable.peek() : to(node.variable.peek(), device_);
     }
     if (node.kind != Node::Kind::op) continue;
     Tensors inputs;

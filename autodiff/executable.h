@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <lockstep/autodiff/graph.h>
@@ -20,13 +21,15 @@ class Executable {
   Executable(Graph graph, const PlanOptions& options);
   ~Executable();
 
-  /// Computes the results; variables are updated when all of it succeeded. `arguments` match the graph's in dtype and shape.
+  /// Computes the results; variables are updated when all of it succeeded. `arguments` match the graph's in dtype and shape. On a GPU all of it is
+  /// enqueued and nothing waits, unless an op needs the host; arguments on the host are copied, and variables that live elsewhere move there.
   Tensors run(std::span<const Tensor> arguments) const;
 
   class Run;
 
   const Graph& graph() const { return graph_; }
   const MemoryPlan& plan() const { return plan_; }
+  Device device() const { return device_; }
   bool interpreted() const { return interpreted_; }
   /// Kernel calls of one run.
   std::size_t step_count() const { return steps_.size(); }
@@ -38,7 +41,7 @@ class Executable {
   };
   /// Switches the measuring of each kernel call on (from zero) or off. Off, it costs nothing but a look at a flag in each run.
   void set_profiling(bool on) const;
-  /// In the order in which the steps run; empty if profiling was never on.
+  /// In the order in which the steps run; empty if profiling was never on. On a GPU each step is waited for, and nothing is captured.
   std::vector<StepTime> step_times() const;
 
   /// Runs on raw memory: for the kernels of control flow, which hold executables of their branches. Needs a graph without variables.
@@ -59,12 +62,25 @@ class Executable {
   struct Context;
   struct Begun;
   struct Borrowed;
+  struct There;
+  /// Steps [begin, end) that run as one CUDA graph, or call by call because they need the host.
+  struct Stretch {
+    int begin, end;
+    bool captured;
+  };
 
   void build();
   void bind_node(const Node& node);
+  BoundKernel bind_kernel(const Node& node, std::span<const TensorSpec* const> inputs, std::span<const TensorSpec> outputs) const;
+  void cut_stretches();
   Borrowed acquire() const;
   Tensors interpret(std::span<const Tensor> arguments) const;
   void run_steps(Context& context) const;
+  void run_stretches(Context& context) const;
+  void place_argument(Context& context, int storage, const Tensor& argument) const;
+  Tensor fresh_result(Context& context, int storage, ValueId value) const;
+  void collect_results(Context& context, Tensors& results) const;
+  void move_here(const Variable& variable) const;
   void place_sources(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
   void replace_variables(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
   const Variable::Lock& lock_of(const Context& context, int update) const;
@@ -74,6 +90,10 @@ class Executable {
 
   Graph graph_;
   MemoryPlan plan_;
+  Device device_;
+  std::string name_;
+  bool capture_ = false;
+  std::vector<Stretch> stretches_;             // on a GPU
   bool interpreted_ = false;
   std::vector<Step> steps_;
   std::vector<int> table_storage_;             // storage of each pointer-table entry

@@ -38,6 +38,7 @@ bool seen_by_tapes(const Graph& graph, std::span<const Tensor> arguments) {
 void Signature::add(const Tensor& tensor) {
   kinds.push_back('t');
   tensors.push_back(tensor.spec());
+  if (device.is_cpu() && tensor.defined() && !tensor.is_symbolic()) device = tensor.device();
   mix(hash, std::uint64_t(tensor.dtype()) + 31 * std::uint64_t(tensor.ndim() + 1));
   for (int i = 0; i < tensor.ndim(); ++i) mix(hash, std::uint64_t(tensor.shape()[i]));
 }
@@ -72,7 +73,7 @@ ConcreteFunction::ConcreteFunction(Signature signature, Graph traced, const Func
     : name_(options.name),
       signature_(std::move(signature)),
       traced_(std::move(traced)),
-      executable_(optimize(traced_, disabled_passes(options)), plan_options(disabled_passes(options))) {}
+      executable_(optimize(traced_, disabled_passes(options)), plan_options(disabled_passes(options), options.name)) {}
 
 void ConcreteFunction::check(std::span<const Tensor> arguments) const {
   if (arguments.size() != signature_.tensors.size())
@@ -120,6 +121,7 @@ void FunctionCache::check(const Signature& signature) const {
 const ConcreteFunction& FunctionCache::get(const Signature& signature, const std::function<Tensors(std::span<const Tensor>)>& body) {
   if (const ConcreteFunction* found = find(signature)) return *found;
   check(signature);
+  const DeviceScope scope(signature.device);
   const std::lock_guard tracing(tracing_);  // recursive: a function may call itself with another signature
   if (const ConcreteFunction* found = find(signature)) return *found;
   if (trace_count() >= options_.most_traces)

@@ -1,9 +1,9 @@
 #include <lockstep/autodiff/sub_graph.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include <lockstep/autodiff/passes/passes.h>
+#include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::autodiff {
 
@@ -29,7 +29,7 @@ std::string LoopObject::describe() const {
   return "{condition: " + std::to_string(condition.graph.op_count()) + " ops, body: " + std::to_string(body.graph.op_count()) + " ops}";
 }
 
-bool LoopObject::goes_on(std::span<const Tensor> operands) const { return *static_cast<const bool*>(condition.call(operands)[0].raw()); }
+bool LoopObject::goes_on(std::span<const Tensor> operands) const { return *static_cast<const bool*>(condition.call(operands)[0].host_raw()); }
 
 namespace {
 
@@ -82,12 +82,12 @@ BoundKernel bind_by_tensors(const BindContext& context) {
   for (std::size_t i = 0; i < context.input_count(); ++i) specs.push_back(context.input(i));
   auto op = &context.op();
   auto attrs = std::make_shared<const AttrList>(context.attrs());
-  return [specs = std::make_shared<const std::vector<TensorSpec>>(std::move(specs)), op, attrs](Inputs in, Outputs out) {
+  return [specs = std::make_shared<const std::vector<TensorSpec>>(std::move(specs)), op, attrs, device = context.device()](Inputs in, Outputs out) {
     std::vector<Tensor> operands;
     for (std::size_t i = 0; i < specs->size(); ++i)
-      operands.push_back(Tensor::borrow(const_cast<void*>(in[i]), (*specs)[i].shape, (*specs)[i].dtype, {}));
+      operands.push_back(Tensor::borrow(const_cast<void*>(in[i]), (*specs)[i].shape, (*specs)[i].dtype, {}, device));
     const Tensors results = op->cpu_dynamic(OpCall(*op, *attrs), operands);
-    for (std::size_t i = 0; i < results.size(); ++i) std::memcpy(out[i], results[i].raw(), results[i].nbytes());
+    for (std::size_t i = 0; i < results.size(); ++i) copy_bytes(device, out[i], results[i].device(), results[i].raw(), results[i].nbytes());
   };
 }
 

@@ -25,10 +25,11 @@ Gradient add_gradients(const Gradient& a, const Gradient& b) {
 }
 
 Tensor flat_one_hot(const Tensor& like, std::int64_t position) {
+  const DeviceScope host{Device()};
   Tensor seed = full({like.numel()}, 0, like.dtype());
   std::memcpy(static_cast<std::byte*>(seed.mutable_raw()) + std::size_t(position) * itemsize(like.dtype()),
               scalar(1, like.dtype()).raw(), itemsize(like.dtype()));
-  return Tensor::view(seed, like.shape());
+  return to(Tensor::view(seed, like.shape()), like.device());
 }
 
 Ints concatenated(std::span<const std::int64_t> a, std::span<const std::int64_t> b) {
@@ -113,6 +114,7 @@ Gradients GradientTape::step_gradients(const Step& step, std::span<const Tensor>
 
 GradientTape::Accumulated GradientTape::walk(std::span<const Tensor> targets, std::span<const Tensor> upstreams) {
   const Pause pause = stop_recording();
+  const DeviceScope scope(targets.empty() ? default_device() : targets[0].device());
   Accumulated gradients;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Tensor given = i < upstreams.size() ? upstreams[i] : Tensor();
@@ -199,7 +201,7 @@ Tensor GradientTape::batch_jacobian(const Tensor& target, const Source& source) 
   const std::int64_t per_example = batch == 0 ? 0 : target.numel() / batch;
   std::vector<Tensor> columns;
   for (std::int64_t j = 0; j < per_example; ++j) {
-    const Tensor one = flat_one_hot(Tensor::empty({per_example}, target.dtype()), j);
+    const Tensor one = flat_one_hot(Tensor::empty({per_example}, target.dtype(), target.device()), j);
     const Tensor seed = reshape(broadcast_to(one, {batch, per_example}), Ints(target.shape().dims()));
     const Tensor column = collect(walk({&target, 1}, {&seed, 1}), source).dense();
     columns.push_back(column.defined() ? column : full(shape, 0, target.dtype()));

@@ -5,8 +5,11 @@
 #include <mutex>
 #include <thread>
 
+#include <lockstep/dist/device_channel.h>
+#include <lockstep/dist/host_buffer.h>
 #include <lockstep/dist/world.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device_plugin.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 
@@ -31,6 +34,9 @@ struct StartedCall {
   Communicator::Ticket ticket = 0;
   std::thread::id thread = std::this_thread::get_id();
   Tensors kept = {};  // outside graphs, whose memory stays: the tensors may be forgotten before anybody waits
+  std::shared_ptr<const std::vector<HostBuffer>> buffers = nullptr;  // of tensors on a GPU: what is reduced
+  DeviceChannel* channel = nullptr;                                  // between GPUs: which one reduces them, where they lie
+  bool mean = false;
 };
 struct Started {
   std::mutex mutex;
@@ -52,14 +58,15 @@ void settle() {
   std::vector<StartedCall> own;
   {
     const std::lock_guard lock(started().mutex);
-    std::erase_if(started().calls, [&](const auto& entry) {
+    std::erase_if(started().calls, [&](auto& entry) {
       const bool mine = entry.second.thread == std::this_thread::get_id() && entry.second.kept.empty();
-      if (mine) own.push_back(entry.second);
+      if (mine) own.push_back(std::move(entry.second));
       return mine;
     });
   }
   for (const StartedCall& call : own) try {
-      call.communicator->wait(call.ticket);
+      if (call.channel) call.channel->lead();
+      else call.communicator->wait(call.ticket);
     } catch (const std::exception&) {
       return;  // the exception on its way says more
     }
@@ -117,16 +124,53 @@ void first_axis(InferContext& context, std::int64_t times, std::int64_t over) {
 
 // ---- kernels
 
+/// The call between GPUs. Its result is ready for what is computed next.
+void call_channel(DeviceChannel& channel, const Call& call, const void* in, void* out, std::int64_t count) {
+  const std::int64_t bytes = count * std::int64_t(itemsize(call.dtype));
+  switch (call.kind) {
+    case Collective::all_reduce: channel.all_reduce({&in, 1}, {&out, 1}, {&count, 1}, call.dtype, call.label); break;
+    case Collective::reduce_scatter: channel.reduce_scatter(in, out, count, call.dtype, call.label); break;
+    case Collective::all_gather: channel.all_gather(in, out, bytes, call.label); break;
+    default: channel.broadcast(out, bytes, call.root, call.label);
+  }
+  channel.lead();
+  if (call.op == ReduceOp::mean && (call.kind == Collective::all_reduce || call.kind == Collective::reduce_scatter)) channel.divide(out, count, call.dtype);
+}
+
+/// A kernel between ranks works on the host's memory. What lies on a GPU goes from GPU to GPU, or where that does not make the call, through pinned
+/// memory there and back. A rank alone has nothing to send.
+BoundKernel anywhere(const BindContext& context, Group group, const Call& call, std::int64_t count, BoundKernel on_host) {
+  if (context.device().is_cpu()) return on_host;
+  std::int64_t in_bytes = bytes_of(context.input(0)), out_bytes = bytes_of(context.output(0));
+  return [device = context.device(), in_bytes, out_bytes, alone = group.size() == 1, call, count, &communicator = group.communicator(), kernel = std::make_shared<BoundKernel>(std::move(on_host))](Inputs in, Outputs out) {
+    if (alone) {
+      if (in[0] != out[0]) copy_bytes(device, out[0], device, in[0], std::size_t(out_bytes));
+      return;
+    }
+    if (DeviceChannel* channel = DeviceChannel::of(communicator, device); channel && channel->takes(call.kind, call.op, call.dtype)) {
+      if (call.kind == Collective::broadcast && in[0] != out[0]) copy_bytes(device, out[0], device, in[0], std::size_t(out_bytes));
+      return call_channel(*channel, call, in[0], out[0], count);
+    }
+    const HostBuffer from(std::size_t(in_bytes), device), to(std::size_t(out_bytes), device);
+    copy_bytes(Device(), from.data(), device, in[0], std::size_t(in_bytes));
+    const void* const inputs[] = {from.data()};
+    void* const outputs[] = {to.data()};
+    (*kernel)(inputs, outputs);
+    copy_bytes(device, out[0], Device(), to.data(), std::size_t(out_bytes));
+  };
+}
+
 /// Of what works where the output lies: the input is copied there, unless it is there already.
 template <Collective Kind>
 BoundKernel in_place_kernel(const BindContext& context) {
-  return [call = call_of(context, Kind), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
-    if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
-    Call now = call;
-    now.count = count;
-    now.parts = {{out[0], bytes}};
-    group.run(std::move(now));
-  };
+  return anywhere(context, group_of_call(context), call_of(context, Kind), context.shape(0).numel(),
+                      [call = call_of(context, Kind), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+                        if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
+                        Call now = call;
+                        now.count = count;
+                        now.parts = {{out[0], bytes}};
+                        group.run(std::move(now));
+                      });
 }
 
 /// From one buffer to another; `count` elements concern each rank.
@@ -134,38 +178,54 @@ template <Collective Kind>
 BoundKernel exchange_kernel(const BindContext& context) {
   Group group = group_of_call(context);
   const std::int64_t all = context.shape(0).numel(), count = Kind == Collective::all_gather ? all : all / group.size();
-  return [call = call_of(context, Kind), count, &communicator = group.communicator()](Inputs in, Outputs out) {
+  return anywhere(context, group, call_of(context, Kind), count, [call = call_of(context, Kind), count, &communicator = group.communicator()](Inputs in, Outputs out) {
     Call now = call;
     now.count = count;
     now.input = in[0];
     now.output = out[0];
     communicator.run(std::move(now));
-  };
+  });
 }
 
 BoundKernel start_kernel(const BindContext& context) {
   std::vector<std::int64_t> bytes;
   std::int64_t count = 0;
   for (std::size_t i = 0; i < context.input_count(); ++i) bytes.push_back(bytes_of(context.input(i))), count += context.shape(i).numel();
-  return [call = call_of(context, Collective::all_reduce), bytes, count, &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+  return [call = call_of(context, Collective::all_reduce), bytes, count, device = context.device(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+    const auto keep = [&](StartedCall begun) {
+      const void* place = place_of(bytes, out);
+      if (!place) return;
+      const std::lock_guard lock(started().mutex);
+      started().calls[place] = std::move(begun);
+    };
+    if (DeviceChannel* channel = DeviceChannel::of(group, device); channel && channel->takes(call.kind, call.op, call.dtype)) {
+      std::vector<std::int64_t> counts;
+      for (const std::int64_t each : bytes) counts.push_back(each / std::int64_t(itemsize(call.dtype)));
+      // In place, for what lies in `in` may be computed over while the sum is under way.
+      for (std::size_t i = 0; i < bytes.size(); ++i)
+        if (in[i] != out[i]) copy_bytes(device, out[i], device, in[i], std::size_t(bytes[i]));
+      channel->all_reduce({out, bytes.size()}, {out, bytes.size()}, counts, call.dtype, call.label);
+      return keep({.communicator = &group, .channel = channel, .mean = call.op == ReduceOp::mean});
+    }
     Call now = call;
     now.count = count;
+    std::vector<HostBuffer> buffers;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
-      if (in[i] != out[i]) std::memcpy(out[i], in[i], std::size_t(bytes[i]));
-      now.parts.push_back({out[i], bytes[i]});
+      void* here = out[i];
+      if (!device.is_cpu()) here = buffers.emplace_back(std::size_t(bytes[i]), device).data();
+      if (in[i] != here) copy_bytes(Device(), here, device, in[i], std::size_t(bytes[i]));
+      now.parts.push_back({here, bytes[i]});
     }
     const Communicator::Ticket ticket = group.start(std::move(now));
-    const void* place = place_of(bytes, out);
-    if (!place) return;
-    const std::lock_guard lock(started().mutex);
-    started().calls[place] = {.communicator = &group, .ticket = ticket};
+    keep({.communicator = &group, .ticket = ticket, .buffers = device.is_cpu() ? nullptr : std::make_shared<const std::vector<HostBuffer>>(std::move(buffers))});
   };
 }
 
 BoundKernel wait_kernel(const BindContext& context) {
   std::vector<std::int64_t> bytes;
   for (std::size_t i = 0; i < context.input_count(); ++i) bytes.push_back(bytes_of(context.input(i)));
-  return [bytes, &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
+  const DType dtype = context.input_count() ? context.dtype_of(0) : float32;
+  return [bytes, dtype, size = std::int64_t(itemsize(dtype)), device = context.device(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
     const void* place = place_of(bytes, in);
     if (!place) return;
     StartedCall call;
@@ -176,9 +236,19 @@ BoundKernel wait_kernel(const BindContext& context) {
       call = std::move(found->second);
       started().calls.erase(found);
     }
+    if (call.channel) {
+      call.channel->lead();
+      for (std::size_t i = 0; i < bytes.size(); ++i) {
+        if (in[i] != out[i]) copy_bytes(device, out[i], device, in[i], std::size_t(bytes[i]));
+        if (call.mean) call.channel->divide(out[i], bytes[i] / size, dtype);
+      }
+      return;
+    }
     group.wait(call.ticket);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-      if (in[i] != out[i]) std::memcpy(out[i], in[i], std::size_t(bytes[i]));
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      const void* here = device.is_cpu() ? in[i] : (*call.buffers)[i].data();
+      if (here != out[i]) copy_bytes(device, out[i], Device(), here, std::size_t(bytes[i]));
+    }
   };
 }
 
@@ -230,6 +300,7 @@ std::vector<OpDef> collective_rows() {
     row.family = "collective";
     row.dtypes = same(kFixedSize);
     row.effect = Effect::collective;
+    row.any_device = true;
     row.onnx = no_form;
     row.samples = rows_sample;
     rows.push_back(std::move(row));
@@ -303,7 +374,9 @@ void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::i
 
 }  // namespace
 
-void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
+namespace {
+
+void joint_on_host(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
   const OpCall call(op, attrs);
   if (op.name == "all_reduce_wait") {  // reduced when it was started
     for (std::size_t m = 0; m < inputs.size(); ++m)
@@ -325,6 +398,30 @@ void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const Te
     for (std::size_t m = 0; m < inputs.size(); ++m) sources.push_back(inputs[m][i]), targets.push_back(outputs[m][i]);
     reduce_members(group_of_call(call).communicator(), op_of(call), specs[i].dtype, specs[i].shape.numel(), sources, targets, members, call.text("label"));
   }
+}
+
+}  // namespace
+
+void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members, Device device) {
+  if (device.is_cpu()) return joint_on_host(op, attrs, specs, inputs, outputs, members);
+  const std::int64_t times = op.name == "all_gather" ? group_of_call(OpCall(op, attrs)).size() : 1;
+  std::vector<HostBuffer> buffers;
+  std::vector<std::vector<const void*>> from(inputs.size());
+  std::vector<std::vector<void*>> to(inputs.size());
+  for (std::size_t m = 0; m < inputs.size(); ++m)
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      const auto bytes = std::size_t(bytes_of(specs[i]));
+      HostBuffer& source = buffers.emplace_back(bytes, device);
+      copy_bytes(Device(), source.data(), device, inputs[m][i], bytes);
+      from[m].push_back(source.data());
+      to[m].push_back(buffers.emplace_back(bytes * std::size_t(times), device).data());
+    }
+  std::vector<const void* const*> host_inputs;
+  std::vector<void* const*> host_outputs;
+  for (std::size_t m = 0; m < inputs.size(); ++m) host_inputs.push_back(from[m].data()), host_outputs.push_back(to[m].data());
+  joint_on_host(op, attrs, specs, host_inputs, host_outputs, members);
+  for (std::size_t m = 0; m < inputs.size(); ++m)
+    for (std::size_t i = 0; i < specs.size(); ++i) copy_bytes(device, outputs[m][i], Device(), to[m][i], std::size_t(bytes_of(specs[i]) * times));
 }
 
 void register_collectives() {

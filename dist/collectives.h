@@ -55,7 +55,7 @@ Tensors all_reduce_wait(std::span<const Tensor> started, const CollectiveOptions
 /// One all_reduce, all_reduce_start, all_reduce_wait, or all_gather of what they have in common, for the `inputs.size()` members of this process, of `members` in all ranks together: in place
 /// of the row's kernel, the same reduction in the order of a tree over all members, whoever holds them. `inputs[m]` and `outputs[m]` are member m's
 /// operands. Throws UnimplementedError for another collective.
-void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members);
+void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members, Device device = {});
 
 /// Puts the family into the op table, if it is not there; the functions above do so themselves.
 void register_collectives();

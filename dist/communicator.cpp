@@ -9,22 +9,6 @@
 #include <lockstep/tensor/base/warning.h>
 
 namespace lockstep::dist {
-namespace {
-
-/// What led to a failure, in a file: the ranks' files side by side show where they parted.
-void write_recorder(int rank, const std::string& reason) {
-  const char* folder = std::getenv("LOCKSTEP_RECORDER_DIR");
-  const std::string path = std::string(folder ? folder : ".") + "/lockstep-recorder-rank-" + std::to_string(rank) + ".json";
-  try {
-    flight_recorder().write(path, rank, reason);
-    warn("dist", "the last collectives of rank " + std::to_string(rank) + " are in " + path);
-  } catch (const std::exception& error) {
-    warn("dist", error.what());
-  }
-}
-
-}  // namespace
-
 std::string_view name(Collective kind) {
   switch (kind) {
     case Collective::all_reduce: return "all_reduce";

@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/warning.h>
 
 namespace lockstep::dist {
 namespace {
@@ -74,6 +76,17 @@ void FlightRecorder::write(const std::string& path, int rank, const std::string&
 FlightRecorder& flight_recorder() {
   static auto* recorder = new FlightRecorder;
   return *recorder;
+}
+
+void write_recorder(int rank, const std::string& reason) {
+  const char* folder = std::getenv("LOCKSTEP_RECORDER_DIR");
+  const std::string path = std::string(folder ? folder : ".") + "/lockstep-recorder-rank-" + std::to_string(rank) + ".json";
+  try {
+    flight_recorder().write(path, rank, reason);
+    warn("dist", "the last collectives of rank " + std::to_string(rank) + " are in " + path);
+  } catch (const std::exception& error) {
+    warn("dist", error.what());
+  }
 }
 
 }  // namespace lockstep::dist

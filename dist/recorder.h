@@ -50,5 +50,7 @@ class FlightRecorder {
 
 /// The process's own.
 FlightRecorder& flight_recorder();
+/// What led to a failure, in a file of LOCKSTEP_RECORDER_DIR (default: here): the ranks' files side by side show where they parted. Does not throw.
+void write_recorder(int rank, const std::string& reason);
 
 }  // namespace lockstep::dist

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include <lockstep/dist/device_channel.h>
 #include <lockstep/dist/mpi/mpi_communicator.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/parallel.h>
@@ -76,6 +77,18 @@ void start_mpi() {
     throw UnavailableError("MPI could not be initialized with the thread support that is needed (MPI_THREAD_SERIALIZED)");
 }
 
+/// Two ranks on one GPU halve it without a word, and NCCL refuses them.
+void require_own_devices(Communicator& communicator, Device device) {
+  if (const char* share = environment("LOCKSTEP_SHARE_GPU"); share && std::string(share) == "1") return;
+  const Topology& topology = communicator.topology();
+  const std::vector<std::string> all = communicator.gather_texts(std::to_string(topology.host) + " " + to_string(device) + " " + device_info(device).pci, "devices");
+  for (std::size_t r = 0; r < all.size(); ++r)
+    for (std::size_t other = 0; other < r; ++other)
+      if (all[r] == all[other])
+        throw FailedPreconditionError("ranks " + std::to_string(other) + " and " + std::to_string(r) + " compute on the same GPU, " + to_string(device) + " of host " + std::to_string(topology.host), {},
+                                      "LOCKSTEP_DEVICE=cuda gives each rank of a host its own; LOCKSTEP_SHARE_GPU=1 lets them share one, for tests");
+}
+
 World*& current() {
   static World* world = nullptr;
   return world;
@@ -112,10 +125,12 @@ World::World() {
 /// Refuses a job of unequal programs before anything is computed.
 void World::meet() {
   if (size() == 1) return;
-  const std::string own = "protocol 1, build " + build_id();
+  const Device device = default_device();
+  const std::string own = "protocol 1, build " + build_id() + (device.is_cpu() ? ", device cpu" : ", device cuda");
   const std::vector<std::string> all = communicator_->gather_texts(own, "handshake");
   for (std::size_t r = 1; r < all.size(); ++r)
-    if (all[r] != all[0]) throw FailedPreconditionError("the ranks run different programs: rank 0 has " + all[0] + ", rank " + std::to_string(r) + " has " + all[r], {}, "install one build on all hosts");
+    if (all[r] != all[0]) throw FailedPreconditionError("the ranks run different programs: rank 0 has " + all[0] + ", rank " + std::to_string(r) + " has " + all[r], {}, "install one build on all hosts, and give all ranks the same LOCKSTEP_DEVICE");
+  if (!device.is_cpu()) require_own_devices(*communicator_, device);
 }
 
 World::~World() = default;
@@ -135,6 +150,7 @@ void World::begin() {
   on_exit(
       [](int status, void*) {
         World& world = *current();
+        if (status == 0) DeviceChannel::close_all();
         if (world.size() == 1 && detect_launch([](const char* name) -> const char* { return std::getenv(name); }) == Launch::alone) return;
         std::fflush(nullptr);
         // mpirun kills the others as soon as one has failed: they shall be able to say what they saw before.

@@ -52,7 +52,7 @@ Tensor image_grid(const Tensor& images, const GridOptions& options) {
   Tensor grid = Tensor::empty(shape, uint8);
   auto* to = grid.mutable_data<std::uint8_t>();
   std::fill_n(to, grid.numel(), options.background);
-  const auto* from = static_cast<const std::uint8_t*>(images.raw());
+  const auto* from = static_cast<const std::uint8_t*>(images.host_raw());
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t y = 0; y < height; ++y) {
       const std::int64_t top = margin + i / columns * (height + margin) + y, left = margin + i % columns * (width + margin);

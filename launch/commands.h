@@ -13,6 +13,9 @@ namespace lockstep::launch {
 /// `lockstep ops`: the op table as a list, one op in full, or a Markdown page. Throws NotFoundError for an unknown op.
 void list_ops(const std::string& name, bool markdown);
 
+/// `lockstep devices`: what can compute here (memory, topology, versions of driver and libraries), or why no GPU does.
+void list_devices();
+
 /// `lockstep run`, whose program and arguments were taken off the command line: CLI11 would look for options in them.
 void add_run(CLI::App& app, const std::vector<std::string>& program, int& exit_code);
 

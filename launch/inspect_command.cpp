@@ -55,7 +55,7 @@ int print_differences(const std::string& a, const std::string& b) {
       say(tensor.path + ": " + to_string(tensor.spec) + " and " + to_string(found->second->spec));
     } else {
       const Tensor x = io::read_checkpoint_tensor(a, first, tensor.path), y = io::read_checkpoint_tensor(b, second, tensor.path);
-      if (std::memcmp(x.raw(), y.raw(), x.nbytes()) != 0) {
+      if (std::memcmp(x.host_raw(), y.host_raw(), x.nbytes()) != 0) {
         std::string text = tensor.path + ": the elements differ";
         if (is_float(x.dtype()) && x.numel() > 0) text += ", at most by " + to_string(Scalar(reduce_max(abs(cast(x, float64) - cast(y, float64))).item<double>()));
         say(text);

@@ -33,11 +33,12 @@ bool ArraySource::next(Tensors& batch) {
   batch_rows_ = last - first;
   const dist::RowRange part = dist::rows_of_part(batch_rows_, options_.part, options_.parts);
   const std::int64_t begin = first + part.begin, end = first + part.end;
+  const DeviceScope there(arrays_[0].device());  // batches are cut where the arrays lie
   if (options_.shuffle && !order_.defined()) order_ = random::permutation_from(constant(std::vector<std::int64_t>{options_.seed, state_.epoch}), rows_);
   batch.clear();
   if (options_.shuffle) {
     const Tensor rows = order_[slice(begin, end)];
-    for (const Tensor& array : arrays_) batch.push_back(gather(array, rows));
+    for (const Tensor& array : arrays_) batch.push_back(gather(array, to(rows, array.device())));
   } else {
     for (const Tensor& array : arrays_) batch.push_back(begin == 0 && end == rows_ ? array : array[slice(begin, end)]);
   }

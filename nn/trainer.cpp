@@ -10,6 +10,7 @@
 #include <lockstep/dist/gradients.h>
 #include <lockstep/dist/world.h>
 #include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/device_plugin.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::nn {
@@ -198,6 +199,17 @@ void Trainer::update(const Batch& batch, std::span<const Tensor> y_pred, const T
 
 // ---- running
 
+namespace {
+
+/// A batch where the model is: a data set gives it on the host.
+Tensors all_placed(std::span<const Tensor> batch) {
+  Tensors here;
+  for (const Tensor& tensor : batch) here.push_back(placed(tensor));
+  return here;
+}
+
+}  // namespace
+
 Trainer::Step Trainer::step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const { return autodiff::function(std::move(body), {.name = name}); }
 
 void Trainer::belong_to(const Model& model) {
@@ -226,12 +238,12 @@ void Trainer::join(Model& model) {
   for (const Variable& variable : all) {
     values.push_back(Tensor::empty(variable.shape(), variable.dtype()));
     const Tensor present = variable.peek();
-    std::memcpy(values.back().mutable_raw(), present.raw(), present.nbytes());
+    copy_bytes(Device(), values.back().mutable_raw(), present.device(), present.raw(), present.nbytes());
     parts.push_back({values.back().mutable_raw(), std::int64_t(present.nbytes())});
     bytes += std::int64_t(present.nbytes());
   }
   dist::communicator().run({.kind = dist::Collective::broadcast, .dtype = uint8, .count = bytes, .parts = parts, .label = "the variables of " + model.name()});
-  for (std::size_t i = 0; i < all.size(); ++i) all[i].poke(values[i]);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].poke(to(values[i], all[i].peek().device()));
   weights_joined_ = true;
   optimizer_joined_ = optimizer_ready_;
 }
@@ -253,7 +265,8 @@ void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<cons
   }
 }
 
-double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training) {
+double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> given, const std::optional<dist::Replica>& replica, bool training) {
+  const Tensors tensors = all_placed(given);
   make_ready(model, layout, tensors, training, replica.has_value());
   const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
     std::optional<dist::Replica> present = replica;
@@ -287,7 +300,7 @@ double Trainer::train(Model& model, const BatchLayout& layout, std::span<const T
   });
   return run(model, layout, tensors, replica, true);
 }
-void Trainer::make_variables(Model& model, const BatchLayout& layout, const BatchPart& part) { make_ready(model, layout, part.tensors, true, part.replica.has_value()); }
+void Trainer::make_variables(Model& model, const BatchLayout& layout, const BatchPart& part) { make_ready(model, layout, all_placed(part.tensors), true, part.replica.has_value()); }
 
 void Trainer::gather_metric_states(Model& model) {
   fold_member_states();
@@ -324,7 +337,7 @@ autodiff::Members Trainer::trace_members(Model& model, const BatchLayout& layout
 }
 
 double Trainer::train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts) {
-  make_ready(model, layout, parts[0].tensors, true, true);
+  make_ready(model, layout, all_placed(parts[0].tensors), true, true);
   const std::tuple key{layout, parts[0].replica->global_rows, parts[0].replica->count};
   auto found = member_steps_.find(key);
   if (found == member_steps_.end()) found = member_steps_.emplace(key, trace_members(model, layout, parts)).first;
@@ -333,7 +346,7 @@ double Trainer::train_members(Model& model, const BatchLayout& layout, const std
   const std::vector<Tensors> losses = found->second.run(arguments, [&](const autodiff::Graph& graph, const autodiff::Node& node, std::span<const Inputs> inputs, std::span<const Outputs> outputs) {
     std::vector<TensorSpec> specs;
     for (const autodiff::ValueId input : node.inputs) specs.push_back(graph.spec(input));
-    dist::joint_collective(*node.op, node.attrs, specs, inputs, outputs, parts[0].replica->count);
+    dist::joint_collective(*node.op, node.attrs, specs, inputs, outputs, parts[0].replica->count, default_device());
   });
   double sum = 0;
   for (std::size_t m = 0; m < parts.size(); ++m) sum += Replicas::contribution(cast(losses[m][0], float64).item<double>(), parts[m].replica);
@@ -351,7 +364,8 @@ void Trainer::fold_member_states() {
 
 double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) { return run(model, layout, tensors, replica, false); }
 
-Tensors Trainer::predict(Model& model, std::span<const Tensor> inputs) {
+Tensors Trainer::predict(Model& model, std::span<const Tensor> given) {
+  const Tensors inputs = all_placed(given);
   belong_to(model);
   if (options_.run_eagerly) return model(inputs, {.training = false});
   if (!model.built()) model(inputs, {.training = false});

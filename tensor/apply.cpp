@@ -6,6 +6,8 @@
 #include <new>
 #include <typeinfo>
 
+#include <lockstep/tensor/device_plugin.h>
+
 namespace lockstep {
 namespace {
 
@@ -57,8 +59,59 @@ Tensors named(const OpDef& op, std::span<const Tensor> inputs, F&& f) {
   }
 }
 
+/// The row has no kernel for the device.
 [[noreturn]] void refuse_device(const OpDef& op, Device device) {
-  throw UnimplementedError("there is no kernel for device " + to_string(device), op.name);
+  const std::string why = op.no_cuda.empty() || device.is_cpu() ? std::string() : ": " + std::string(op.no_cuda);
+  const std::string hint = device.is_cpu() ? "" : "nothing is copied silently: compute it on the CPU, with to(tensor, \"cpu\") or under DeviceScope(\"cpu\")";
+  throw UnimplementedError("there is no kernel for device " + to_string(device) + why, op.name, hint);
+}
+
+/// The device of all operands.
+Device common_device(const OpDef& op, std::span<const Tensor> inputs) {
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    if (inputs[i].device() == inputs[0].device()) continue;
+    std::string list;
+    for (const Tensor& input : inputs) list.append(list.empty() ? "" : ", ").append(to_string(input.spec())).append(" on ").append(to_string(input.device()));
+    throw InvalidArgumentError("the operands lie on different devices: " + to_string(inputs[0].device()) + " and " + to_string(inputs[i].device()) + " (" + list + ")", op.name,
+                               "nothing is copied silently: use to(tensor, device)");
+  }
+  return inputs.empty() ? default_device() : inputs[0].device();
+}
+
+void call(BoundKernel kernel, std::span<const Tensor> inputs, std::span<const TensorSpec> outputs, Device device, Tensors& results) {
+  SmallVector<const void*, 8> in;
+  SmallVector<void*, 4> out;
+  for (const Tensor& input : inputs) in.push_back(input.raw());
+  for (const TensorSpec& spec : outputs) {
+    results.push_back(Tensor::empty(spec.shape, spec.dtype, device));
+    out.push_back(results.back().mutable_raw());
+  }
+  kernel(in.data(), out.data());
+}
+
+/// As execute, where an operand or the default device is no CPU.
+Tensors execute_on(Device device, const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs, const SpecPointers& specs, std::span<const TensorSpec> outputs) {
+  Tensors results;
+  const OnDevice current(device);
+  if (op.any_device) {
+    const DeviceScope scope(device);
+    if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
+    call(op.cpu(BindContext(op, attrs, specs, outputs, device)), inputs, outputs, device, results);
+    return results;
+  }
+  const DeviceKernel kernel = device_plugin().kernel(op);
+  if (kernel.dynamic) return kernel.dynamic(OpCall(op, attrs), inputs);
+  if (!kernel.bind) refuse_device(op, device);
+  call(kernel.bind(BindContext(op, attrs, specs, outputs, device)), inputs, outputs, device, results);
+  return results;
+}
+
+/// Does a device other than the CPU compute this call?
+bool is_elsewhere(const OpDef& op, std::span<const Tensor> inputs) {
+  if (inputs.empty()) return !default_device().is_cpu() && op.no_cuda.empty();
+  bool elsewhere = false;
+  for (const Tensor& input : inputs) elsewhere |= !input.device().is_cpu();
+  return elsewhere;
 }
 
 Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
@@ -69,13 +122,13 @@ Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList&
     return op.compose(OpCall(op, attrs), inputs);
   }
   const SmallVector<TensorSpec, 3> outputs = infer(op, attrs, specs);
-  for (const Tensor& input : inputs)
-    if (!input.device().is_cpu()) refuse_device(op, input.device());
+  const bool elsewhere = is_elsewhere(op, inputs);
   Tensors results;
   if (op.fusion == Fusion::view) {
     results.push_back(Tensor::view(inputs[0], outputs[0].shape));
     return results;
   }
+  if (elsewhere) [[unlikely]] return execute_on(common_device(op, inputs), op, inputs, attrs, specs, outputs);
   if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
   if (!op.cpu) refuse_device(op, Device());
   SmallVector<const void*, 8> in;

@@ -78,11 +78,14 @@ Tensor constant(const NestedLiteral& values, std::optional<DType> dtype) {
   Layout layout;
   measure(values, 0, true, layout);
   Tensor tensor = Tensor::empty(layout.shape, dtype.value_or(layout.dtype));
-  visit_dtype(tensor.dtype(), [&]<class T>(TypeTag<T>) {
-    T* out = static_cast<T*>(tensor.mutable_raw());
-    write(values, tensor.dtype(), out);
-  });
-  return tensor;
+  {
+    const DeviceScope elements{Device()};
+    visit_dtype(tensor.dtype(), [&]<class T>(TypeTag<T>) {
+      T* out = static_cast<T*>(tensor.mutable_raw());
+      write(values, tensor.dtype(), out);
+    });
+  }
+  return placed(std::move(tensor));
 }
 
 Tensor zeros(const Shape& shape, DType dtype) {

@@ -81,7 +81,7 @@ Tensor constant(std::span<const T> values, const Shape& shape) {
   detail::require_numel(values.size(), shape);
   Tensor tensor = Tensor::empty(shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), tensor.mutable_data<T>());
-  return tensor;
+  return placed(std::move(tensor));
 }
 
 template <class T>
@@ -89,7 +89,7 @@ Tensor constant(const std::vector<T>& values, const Shape& shape) {
   detail::require_numel(values.size(), shape);
   Tensor tensor = Tensor::empty(shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), tensor.mutable_data<T>());
-  return tensor;
+  return placed(std::move(tensor));
 }
 
 template <class T>

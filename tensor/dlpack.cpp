@@ -85,7 +85,8 @@ DLPackHandle to_dlpack(const Tensor& tensor) {
   owner->shape = tensor.shape();
   owner->strides = row_major_strides(owner->shape);
   DLManagedTensor& managed = owner->managed;
-  managed.dl_tensor.data = owner->tensor.mutable_raw();
+  synchronize(tensor.device());  // whoever takes it over knows nothing of our stream
+  managed.dl_tensor.data = const_cast<void*>(owner->tensor.raw());
   managed.dl_tensor.device = {tensor.device().is_cpu() ? kDLCPU : kDLCUDA, tensor.device().index()};
   managed.dl_tensor.ndim = tensor.ndim();
   managed.dl_tensor.dtype = {code_of(tensor.dtype()), std::uint8_t(itemsize(tensor.dtype()) * 8), 1};

@@ -176,7 +176,7 @@ void swap_bytes(std::byte* elements, std::size_t nbytes, std::size_t width) {
 Tensor to_row_major(const Tensor& columns, const Shape& shape) {
   Tensor rows = Tensor::empty(shape, columns.dtype());
   const std::size_t size = itemsize(columns.dtype());
-  const auto* from = static_cast<const std::byte*>(columns.raw());
+  const auto* from = static_cast<const std::byte*>(columns.host_raw());
   auto* to = static_cast<std::byte*>(rows.mutable_raw());
   const auto strides = row_major_strides(shape);
   std::array<std::int64_t, Shape::kMaxDims> index{};
@@ -230,7 +230,7 @@ Tensor parse(std::span<const std::byte> bytes, const std::string& origin) {
 
 }  // namespace
 
-std::string to_npy(const Tensor& tensor) { return header_of(tensor).append(static_cast<const char*>(tensor.raw()), tensor.nbytes()); }
+std::string to_npy(const Tensor& tensor) { return header_of(tensor).append(static_cast<const char*>(tensor.host_raw()), tensor.nbytes()); }
 
 Tensor from_npy(std::span<const std::byte> bytes) { return parse(bytes, ""); }
 
@@ -239,7 +239,7 @@ void save_npy(const std::string& path, const Tensor& tensor) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   if (!file) throw NotFoundError("cannot open '" + path + "' for writing: " + std::strerror(errno));
   file.write(header.data(), std::streamsize(header.size()));
-  file.write(static_cast<const char*>(tensor.raw()), std::streamsize(tensor.nbytes()));
+  file.write(static_cast<const char*>(tensor.host_raw()), std::streamsize(tensor.nbytes()));
   file.close();
   if (!file) throw ResourceExhaustedError("cannot write the " + std::to_string(header.size() + tensor.nbytes()) + " bytes of '" + path + "': " + std::strerror(errno));
 }

@@ -142,8 +142,10 @@ class BoundKernel {
 /// What a kernel is bound to. Specs outlive the call of the binder only; copy what the closure needs.
 class BindContext : public OpCall {
  public:
-  BindContext(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec* const> inputs, std::span<const TensorSpec> outputs)
-      : OpCall(op, attrs), inputs_(inputs), outputs_(outputs) {}
+  BindContext(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec* const> inputs, std::span<const TensorSpec> outputs, Device device = {})
+      : OpCall(op, attrs), inputs_(inputs), outputs_(outputs), device_(device) {}
+  /// Where operands and results lie.
+  Device device() const { return device_; }
   std::size_t input_count() const { return inputs_.size(); }
   std::size_t output_count() const { return outputs_.size(); }
   const TensorSpec& input(std::size_t i) const { return *inputs_[i]; }
@@ -154,6 +156,7 @@ class BindContext : public OpCall {
  private:
   std::span<const TensorSpec* const> inputs_;
   std::span<const TensorSpec> outputs_;
+  Device device_;
 };
 
 /// A gradient that touches only some rows of a variable: row `indices[k]` of the dense gradient is the sum of the `values[k]`.
@@ -316,6 +319,8 @@ struct OpDef {
   bool commutative = false;
   /// Why no CUDA kernel makes sense, empty where one does.
   std::string_view no_cuda = {};
+  /// `cpu` and `cpu_dynamic` work wherever their operands lie (see BindContext::device): control flow, collectives, prints.
+  bool any_device = false;
   /// Output i may lie over input i, if nobody needs that any more.
   bool over_inputs = false;
   /// Set where the op begins something that takes time while others compute: inside a graph it runs as soon as its operands exist. Waits for what
@@ -352,7 +357,8 @@ inline Tensors apply_all(const OpDef& op, std::initializer_list<Tensor> inputs, 
 /// By name, with partial attributes: for tests, files and bindings.
 Tensors apply_named(std::string_view name, std::span<const Tensor> inputs, AttrList attrs = {});
 
-/// Computes without telling anybody; all inputs have data. Used by the engine itself.
+/// Computes without telling anybody; all inputs have data. Used by the engine itself. Operands lie on one device, which computes (without operands, the
+/// default device): different ones are refused with InvalidArgumentError, a row without a kernel there with UnimplementedError. Nothing is copied.
 Tensors compute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs);
 
 class Variable;

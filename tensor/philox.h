@@ -9,7 +9,7 @@ namespace lockstep::random {
 using PhiloxWords = std::array<std::uint32_t, 4>;
 
 /// 128 random bits, a function of the three numbers and of nothing else.
-inline PhiloxWords philox(std::uint64_t position, std::uint64_t stream, std::uint64_t seed) {
+constexpr PhiloxWords philox(std::uint64_t position, std::uint64_t stream, std::uint64_t seed) {
   PhiloxWords counter{std::uint32_t(position), std::uint32_t(position >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)};
   std::uint32_t k0 = std::uint32_t(seed), k1 = std::uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {

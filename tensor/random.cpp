@@ -1,5 +1,6 @@
 #include <lockstep/tensor/random.h>
 
+#include <array>
 #include <map>
 #include <mutex>
 
@@ -25,9 +26,14 @@ Tensor Generator::next_key() const {
   }
   const Variable::Lock lock(state_);
   const Tensor key = lock.value();
+  if (!key.device().is_cpu()) {  // without waiting for the device to say where it is
+    static const OpDef& add = find_op("add");
+    lock.value() = compute(add, std::array{key, to(key_of(0, 1), key.device())}, {}).front();
+    return to(key, default_device());
+  }
   const auto words = key.data<std::int64_t>();
   lock.value() = key_of(words[0], words[1] + 1);
-  return key;
+  return placed(key);
 }
 
 void Generator::reset(std::int64_t seed) const { state_.assign(key_of(seed, 0)); }

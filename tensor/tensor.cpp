@@ -6,6 +6,7 @@
 
 #include <lockstep/tensor/base/allocator.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep {
 namespace {
@@ -38,7 +39,10 @@ Tensor::Body* Tensor::new_body(std::size_t element_bytes) {
 void Tensor::destroy(Body* body) noexcept {
   if (body->release) (*body->release)();
   const bool owns_elements = !body->base && !body->release && body->data;
-  if (owns_elements && body->spec.dtype == string) {
+  if (!body->device.is_cpu()) [[unlikely]] {
+    if (Body* mirror = body->mirror.load()) destroy(mirror);
+    if (owns_elements) device_plugin().deallocate(body->device.index(), body->data);
+  } else if (owns_elements && body->spec.dtype == string) {
     std::string* strings = static_cast<std::string*>(body->data);
     std::destroy_n(strings, body->spec.shape.numel());
   }
@@ -54,6 +58,16 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   tensor.body_->spec = {dtype, shape};
   tensor.body_->data = reinterpret_cast<std::byte*>(tensor.body_) + padded(sizeof(Body));
   if (dtype == string) std::uninitialized_default_construct_n(static_cast<std::string*>(tensor.body_->data), shape.numel());
+  return tensor;
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  if (device.is_cpu()) return empty(shape, dtype);
+  if (dtype == string) throw TypeError("strings live on the CPU, not on " + to_string(device));
+  Tensor tensor(new_body(0));
+  tensor.body_->spec = {dtype, shape};
+  tensor.body_->device = device;
+  tensor.body_->data = device_plugin().allocate(device.index(), tensor.nbytes(), "tensors");
   return tensor;
 }
 
@@ -74,9 +88,10 @@ Tensor Tensor::view(const Tensor& base, const Shape& shape, std::int64_t offset)
   return tensor;
 }
 
-Tensor Tensor::borrow(void* data, const Shape& shape, DType dtype, std::function<void()> release) {
+Tensor Tensor::borrow(void* data, const Shape& shape, DType dtype, std::function<void()> release, Device device) {
   Tensor tensor(new_body(0));
   tensor.body_->spec = {dtype, shape};
+  tensor.body_->device = device;
   tensor.body_->data = data;
   tensor.body_->release = std::make_unique<std::function<void()>>(release ? std::move(release) : [] {});
   return tensor;
@@ -86,6 +101,7 @@ Tensor Tensor::symbolic(const TensorSpec& spec, Symbol symbol) {
   Tensor tensor(new_body(0));
   tensor.body_->spec = spec;
   tensor.body_->symbol = symbol;
+  tensor.body_->device = default_device();
   return tensor;
 }
 
@@ -103,12 +119,60 @@ void Tensor::require_single() const {
   if (numel() != 1) throw InvalidArgumentError("item() needs exactly one element, the tensor is " + to_string(spec()));
 }
 
+const void* Tensor::mirror() const {
+  Body* made = body_->mirror.load(std::memory_order_acquire);
+  if (made) return made->data;
+  Tensor copy = empty(shape(), dtype());
+  copy_bytes(Device(), copy.mutable_raw(), device(), raw(), nbytes());
+  Body* expected = nullptr;
+  if (body_->mirror.compare_exchange_strong(expected, copy.body_, std::memory_order_acq_rel)) return std::exchange(copy.body_, nullptr)->data;
+  return expected->data;  // another thread was first
+}
+
+void Tensor::forget_mirror() noexcept {
+  if (Body* made = body_->mirror.exchange(nullptr)) destroy(made);
+}
+
+Tensor to(const Tensor& tensor, Device device) {
+  if (!tensor.defined()) throw InvalidArgumentError("an undefined Tensor has no device", "to");
+  if (tensor.device() == device) return tensor;
+  if (tensor.is_symbolic())
+    throw UnimplementedError("a value inside a function that runs on " + to_string(tensor.device()) + " cannot move to " + to_string(device), "to",
+                             "return it from the function and copy it there");
+  Tensor copy = Tensor::empty(tensor.shape(), tensor.dtype(), device);
+  copy_bytes(device, copy.mutable_raw(), tensor.device(), tensor.raw(), tensor.nbytes());
+  return copy;
+}
+
+Tensor placed(Tensor tensor) {
+  const Device device = default_device();
+  if (device == tensor.device() || tensor.dtype() == string) [[likely]] return tensor;
+  return to(tensor, device);
+}
+
 std::string to_string(const TensorSpec& spec) { return std::string(name(spec.dtype)) + " " + to_string(spec.shape); }
+
+namespace {
+
+/// One element made on the host fills the tensor there.
+Tensor full_on(Device device, const Shape& shape, const Scalar& value, DType dtype) {
+  Tensor element;
+  {
+    const DeviceScope host{Device()};
+    element = scalar(value, dtype);
+  }
+  Tensor tensor = Tensor::empty(shape, dtype, device);
+  if (tensor.numel() > 0) device_plugin().fill(device.index(), tensor.mutable_raw(), element.raw(), itemsize(dtype), std::size_t(tensor.numel()));
+  return tensor;
+}
+
+}  // namespace
 
 Tensor full(const Shape& shape, const Scalar& value, DType dtype) {
   if (!value.fits(dtype) && !(value.kind() == Scalar::Kind::boolean && dtype == boolean))
     throw InvalidArgumentError("the literal " + to_string(value) + " does not fit dtype " + std::string(name(dtype)), {},
                                "there are no implicit casts: write a literal of that kind, or cast the tensor");
+  if (const Device device = default_device(); !device.is_cpu() && dtype != string) [[unlikely]] return full_on(device, shape, value, dtype);
   Tensor tensor = Tensor::empty(shape, dtype);
   visit_dtype(dtype, [&]<class T>(TypeTag<T>) {
     T* out = static_cast<T*>(tensor.mutable_raw());

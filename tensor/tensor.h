@@ -65,13 +65,15 @@ class Tensor {
 
   /// A tensor with uninitialized elements (empty strings for string), to be filled through mutable_raw() before it is shared.
   static Tensor empty(const Shape& shape, DType dtype);
+  /// As empty, in the memory of `device`; on a GPU only kernels fill it. Throws TypeError for strings on a GPU, ResourceExhaustedError.
+  static Tensor empty(const Shape& shape, DType dtype, Device device);
   /// The same elements under another shape with as many elements; no copy.
   static Tensor view(const Tensor& base, const Shape& shape);
   /// `numel(shape)` elements of `base` from element `offset` on; no copy.
   static Tensor view(const Tensor& base, const Shape& shape, std::int64_t offset);
   /// Memory owned by somebody else; `release` runs when the last tensor that uses it dies. `data` must be aligned to itemsize.
-  static Tensor borrow(void* data, const Shape& shape, DType dtype, std::function<void()> release);
-  /// A value inside a trace. Only the tracer makes these.
+  static Tensor borrow(void* data, const Shape& shape, DType dtype, std::function<void()> release, Device device = {});
+  /// A value inside a trace, on the device that the traced function will run on. Only the tracer makes these.
   static Tensor symbolic(const TensorSpec& spec, Symbol symbol);
 
   bool defined() const noexcept { return body_ != nullptr; }
@@ -90,11 +92,12 @@ class Tensor {
   /// Do no other tensors share these elements?
   bool unique() const { return body_->references.load(std::memory_order_acquire) == 1 && !body_->base && !body_->release; }
 
-  /// The elements. Throws TypeError if T is not the element type, FailedPreconditionError for a symbolic tensor.
+  /// The elements. Throws TypeError if T is not the element type, FailedPreconditionError for a symbolic tensor. Of a tensor on a GPU it is a copy on
+  /// the host, made by the first call (which waits for the device) and kept as long as the tensor.
   template <class T>
   std::span<const T> data() const {
     require_data(dtype_of<T>);
-    return {static_cast<const T*>(body_->data), std::size_t(numel())};
+    return {static_cast<const T*>(host_raw()), std::size_t(numel())};
   }
   /// The only element. Throws as data() does, and InvalidArgumentError unless there is exactly one.
   template <class T>
@@ -108,9 +111,15 @@ class Tensor {
     const auto values = data<T>();
     return {values.begin(), values.end()};
   }
+  /// Where the elements lie in the memory of device().
   const void* raw() const { return body_->data; }
+  /// The elements, or their copy on the host as data() makes it.
+  const void* host_raw() const { return body_->device.is_cpu() ? body_->data : mirror(); }
   /// For filling a tensor that nobody else has seen yet.
-  void* mutable_raw() { return body_->data; }
+  void* mutable_raw() {
+    if (body_->mirror.load(std::memory_order_relaxed)) [[unlikely]] forget_mirror();
+    return body_->data;
+  }
   template <class T>
   T* mutable_data() {
     require_data(dtype_of<T>);
@@ -131,6 +140,7 @@ class Tensor {
     std::size_t block_nbytes = 0;
     Symbol symbol;
     Body* base = nullptr;  // owner of the elements, for views
+    std::atomic<Body*> mirror{nullptr};  // of a tensor on a GPU: the copy on the host that data() gave out
     std::unique_ptr<std::function<void()>> release;
   };
   explicit Tensor(Body* body) noexcept : body_(body) {}
@@ -138,13 +148,21 @@ class Tensor {
   static void destroy(Body* body) noexcept;
   void require_data(DType wanted) const;
   void require_single() const;
+  const void* mirror() const;
+  void forget_mirror() noexcept;
 
   Body* body_ = nullptr;
 };
 
-/// A 0-d tensor of `dtype`. Throws InvalidArgumentError if the literal does not fit (1.5 as int32, 300 as int8).
+/// The tensor on `device`: itself if it lives there, else a copy; from a GPU this waits. Inside a trace a value is where its function runs, and asking
+/// for another device throws UnimplementedError. No op: tapes see a copy as another tensor. Throws TypeError for strings on a GPU. (tf.identity under tf.device)
+Tensor to(const Tensor& tensor, Device device);
+/// The tensor on the thread's default_device(); strings stay where they are.
+Tensor placed(Tensor tensor);
+
+/// A 0-d tensor of `dtype` on the default device. Throws InvalidArgumentError if the literal does not fit (1.5 as int32, 300 as int8).
 Tensor scalar(const Scalar& value, DType dtype);
-/// A tensor of zeros or of one value; no op, so nothing is recorded.
+/// A tensor of zeros or of one value on the default device; no op, so nothing is recorded.
 Tensor full(const Shape& shape, const Scalar& value, DType dtype);
 
 /// Arithmetic on tensors of one dtype, broadcasting; a literal takes the tensor's dtype (`t + 10`), or throws

@@ -74,7 +74,7 @@ Variable::Variable(const Tensor& initial) : Variable(initial, Options()) {}
 Variable::Variable(const Tensor& initial, Options options) : cell_(std::make_shared<Cell>()) {
   cell_->path = options.path.empty() ? "Variable" : std::move(options.path);
   require_concrete(initial, cell_->path, "Variable");
-  cell_->value = own(initial);
+  cell_->value = own(placed(initial));
   cell_->spec = initial.spec();
   cell_->trainable = options.trainable;
   cell_->kind = options.kind;
@@ -121,7 +121,7 @@ const Variable& Variable::assign(const Tensor& value) const {
     return *this;
   }
   require_concrete(value, path(), "assign");
-  poke(own(value));
+  poke(own(to(value, peek().device())));
   return *this;
 }
 
@@ -158,6 +158,21 @@ const Variable& Variable::scatter_sub(const Tensor& indices, const Tensor& updat
 
 const Variable& Variable::scatter_max(const Tensor& indices, const Tensor& updates) const {
   static const OpDef& op = find_op("tensor_scatter_max");
+  return update(*this, op, {column(indices), updates});
+}
+
+const Variable& Variable::scatter_min(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_min");
+  return update(*this, op, {column(indices), updates});
+}
+
+const Variable& Variable::scatter_mul(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_mul");
+  return update(*this, op, {column(indices), updates});
+}
+
+const Variable& Variable::scatter_div(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_div");
   return update(*this, op, {column(indices), updates});
 }
 

@@ -98,7 +98,7 @@ ValueId without_shape_operand(Graph& graph, const Node& node) {
   if (!out.shape.known()) return -1;
   const std::string_view op = node.op->name;
   if ((op == "zeros_like" || op == "ones_like") && out.shape.numel() <= kLargestFolded && out.dtype != string)
-    return graph.add_constant(compute(*node.op, Tensors{Tensor::empty(out.shape, out.dtype)}, node.attrs)[0]);
+    return graph.add_constant(compute(*node.op, Tensors{Tensor::empty(out.shape, out.dtype, default_device())}, node.attrs)[0]);
   const std::string_view fixed_name = op == "broadcast_like" ? "broadcast_to" : op == "restore_axes" || op == "reshape_like" ? "reshape" : "";
   if (fixed_name.empty()) return -1;
   const OpDef& fixed = find_op(fixed_name);

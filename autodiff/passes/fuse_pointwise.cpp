@@ -432,7 +432,7 @@ class Emitter {
     FusedProgram::Operand operand;
     operand.dtype = graph_.spec(value).dtype;
     operand.layout = *layout_over(graph_.spec(value).shape, domain);
-    if (operand.layout == Layout::scalar && graph_.is_constant(value)) operand.constant = graph_.producer(value).constant;
+    if (operand.layout == Layout::scalar && graph_.is_constant(value)) operand.constant = to(graph_.producer(value).constant, Device());
     else inputs_.push_back(rewriter_[value]);
     slot_of_[value] = int(program_->operands.size());
     program_->operands.push_back(operand);

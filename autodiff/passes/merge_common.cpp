@@ -14,7 +14,7 @@ constexpr std::size_t kComparedBytes = 256;  // larger constants are equal only 
 bool equal_constants(const Tensor& a, const Tensor& b) {
   if (a.id() == b.id()) return true;
   if (!(a.spec() == b.spec()) || a.dtype() == string || a.nbytes() > kComparedBytes) return false;
-  return std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
+  return std::memcmp(a.host_raw(), b.host_raw(), a.nbytes()) == 0;
 }
 
 /// Can two calls of this node be one? Every output known, no effect.

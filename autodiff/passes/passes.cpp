@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <sstream>
 
+#include <lockstep/autodiff/fused.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::autodiff {
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 9> list = {{
+  static constexpr std::array<Pass, 10> list = {{
       {"prune", prune, "drop what nobody needs"},
       {"fold", fold, "compute constants once, simplify"},
       {"cse", merge_common, "compute equal things once"},
@@ -20,6 +22,7 @@ std::span<const Pass> passes() {
       {"in_place", nullptr, "results over operands that are no longer needed"},
       {"memory_plan", nullptr, "one arena, shared by lifetime"},
       {"parallel", nullptr, "independent branches side by side"},
+      {"capture", nullptr, "a call on a GPU as one CUDA graph"},
   }};
   return list;
 }
@@ -38,10 +41,20 @@ void check_names(const std::set<std::string>& disabled) {
 
 }  // namespace
 
+namespace {
+
+/// What cannot run fused on the default device stays apart.
+bool makes_sense(const Pass& pass) {
+  const Device device = default_device();
+  return device.is_cpu() || pass.run != fuse_pointwise || device_plugin().kernel(fused_op()).bind;
+}
+
+}  // namespace
+
 Graph optimize(Graph graph, const std::set<std::string>& disabled) {
   check_names(disabled);
   for (const Pass& pass : passes()) {
-    if (!pass.run || disabled.contains(std::string(pass.name))) continue;
+    if (!pass.run || disabled.contains(std::string(pass.name)) || !makes_sense(pass)) continue;
     graph = pass.run(graph);
     // What a pass left without consumers goes at once, so that the next one does not carry it.
     if (!disabled.contains("prune")) graph = prune(graph);
@@ -49,8 +62,9 @@ Graph optimize(Graph graph, const std::set<std::string>& disabled) {
   return graph;
 }
 
-PlanOptions plan_options(const std::set<std::string>& disabled) {
-  return {.in_place = !disabled.contains("in_place"), .memory_plan = !disabled.contains("memory_plan"), .parallel = !disabled.contains("parallel")};
+PlanOptions plan_options(const std::set<std::string>& disabled, std::string_view name) {
+  return {.in_place = !disabled.contains("in_place"), .memory_plan = !disabled.contains("memory_plan"), .parallel = !disabled.contains("parallel"), .capture = !disabled.contains("capture"),
+          .device = default_device(), .name = std::string(name)};
 }
 
 std::set<std::string> passes_disabled_by_environment() {

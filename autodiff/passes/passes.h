@@ -37,8 +37,8 @@ std::span<const Pass> passes();
 
 /// Applies all passes that are not disabled. Throws NotFoundError (nearest name suggested) for a name that is none.
 Graph optimize(Graph graph, const std::set<std::string>& disabled = {});
-/// The plan's options under these disabled passes.
-PlanOptions plan_options(const std::set<std::string>& disabled);
+/// The plan's options under these disabled passes, for the default device.
+PlanOptions plan_options(const std::set<std::string>& disabled, std::string_view name = "a function");
 /// Names in LOCKSTEP_DISABLE_PASSES.
 std::set<std::string> passes_disabled_by_environment();
 

@@ -14,6 +14,9 @@ struct PlanOptions {
   bool in_place = true;     // outputs over inputs that are no longer needed, updates over their variables
   bool memory_plan = true;  // storages share the arena by lifetime; off: each has its own part
   bool parallel = true;     // independent branches beside each other
+  bool capture = true;      // on a GPU: a call is a CUDA graph
+  Device device = {};       // that runs it
+  std::string name = "a function";
 };
 
 /// Nodes [begin, end) of the order; `parallel`: independent of each other and worth threads of their own.

@@ -106,7 +106,7 @@ bool is_complex_type(hid_t type) {
 /// HDF5 fills in all bits for an enum's value that has no name in memory: no bool.
 void require_truth_values(const Tensor& tensor, const std::string& where) {
   if (tensor.dtype() != boolean) return;
-  const auto* bytes = static_cast<const std::uint8_t*>(tensor.raw());
+  const auto* bytes = static_cast<const std::uint8_t*>(tensor.host_raw());
   if (std::any_of(bytes, bytes + tensor.numel(), [](std::uint8_t each) { return each > 1; })) throw DataLossError(where + " has elements that are neither FALSE nor TRUE", "hdf5");
 }
 
@@ -317,7 +317,7 @@ void File::write(const std::string& path, const Tensor& tensor) {
   const Handle type = type_of(tensor.dtype());
   const Handle dataset(H5Dcreate2(id_, path.c_str(), type, space_of(tensor.shape()), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
   errno = 0;
-  if (dataset < 0 || (tensor.numel() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.raw()) < 0)) {
+  if (dataset < 0 || (tensor.numel() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.host_raw()) < 0)) {
     const std::string why = errno ? std::strerror(errno) : reason();
     H5Eclear2(H5E_DEFAULT);
     throw ResourceExhaustedError("cannot write '" + path + "' to '" + path_ + "': " + why, "hdf5");
@@ -364,6 +364,11 @@ void require_range(std::int64_t begin, std::int64_t end, std::int64_t elements, 
 
 }  // namespace
 
+std::int64_t File::offset(const std::string& path) const {
+  const haddr_t offset = H5Dget_offset(open_dataset(id_, path_, bytes_, path).dataset);
+  H5Eclear2(H5E_DEFAULT);
+  return offset == HADDR_UNDEF ? 0 : std::int64_t(offset);
+}
 TensorSpec File::spec(const std::string& path) const {
   be_silent();
   if (!contains(path)) throw NotFoundError("'" + path_ + "' has no dataset '" + path + "'", "hdf5");

@@ -266,6 +266,7 @@ void Assignments::apply() {
 }
 
 Tensor Assignments::read(const Value& value) const {
+  const DeviceScope host{Device()};
   const Variable& variable = value.variable;
   if (variable.kind() != StateKind::sharded) return as_dtype(file_.read(value.path), variable.dtype());
   // The ranks have as many elements each, the last ones zeros at the end.

@@ -59,7 +59,7 @@ std::set<std::string> exported(const RunOptions& options, Command& command) {
   std::set<std::string> names;
   for (char** entry = environ; *entry; ++entry) {
     const std::string name(std::string_view(*entry).substr(0, std::string_view(*entry).find('=')));
-    if (name.starts_with("LOCKSTEP_") || name.starts_with("OMP_") || name == "LD_LIBRARY_PATH") names.insert(name);
+    if (name.starts_with("LOCKSTEP_") || name.starts_with("OMP_") || name.starts_with("CUDA_") || name.starts_with("NCCL_") || name == "LD_LIBRARY_PATH") names.insert(name);
   }
   for (const auto& [name, value] : command.environment) names.insert(name);
   for (const std::string& text : options.exports) {

@@ -12,6 +12,8 @@ namespace lockstep {
 namespace {
 
 using pointwise::ComplexNumber;
+using pointwise::floor_quotient;
+using pointwise::power;
 using pointwise::Kernel;
 using pointwise::Real;
 using pointwise::Whole;
@@ -27,25 +29,6 @@ PointwiseFn arithmetic(Types in, DType) {
 template <class Body>
 PointwiseFn loop(Types in, DType) {
   return pointwise::binary_loop<Body>(in[0]);
-}
-
-template <Whole T>
-T floor_quotient(T x, T y) {
-  if constexpr (std::is_signed_v<T>) {
-    if (y == T(-1)) return static_cast<T>(0 - std::uint64_t(x));  // the smallest number has no opposite: it wraps
-  }
-  const T q = T(x / y);
-  return T(x % y) != 0 && ((x < 0) != (y < 0)) ? T(q - 1) : q;
-}
-
-template <Whole T>
-T power(T base, T exponent) {
-  std::uint64_t result = 1, factor = std::uint64_t(base);
-  for (auto e = std::uint64_t(exponent); e; e >>= 1) {
-    if (e & 1) result *= factor;
-    factor *= factor;
-  }
-  return static_cast<T>(result);
 }
 
 // clang-format off

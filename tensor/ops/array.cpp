@@ -24,15 +24,6 @@ BoundKernel bind_copy(const StridedCopy& copy, DType dtype) {
 
 // ---- transpose
 
-SmallVector<int, 8> permutation(const OpCall& call, int ndim) {
-  SmallVector<int, 8> order;
-  if (call.is_none("perm"))
-    for (int i = ndim - 1; i >= 0; --i) order.push_back(i);
-  else
-    for (const std::int64_t axis : call.ints("perm")) order.push_back(rules::wrap_axis(axis, ndim));
-  return order;
-}
-
 void transpose_infer(InferContext& context) {
   const Shape& shape = context.shape(0);
   if (!context.is_none("perm"))
@@ -181,15 +172,6 @@ Gradients tile_gradient(G context) {
   return {reduce_sum(reshape(context.upstream(), split), axes)};
 }
 
-struct Repetition {
-  Shape shape;  // of the operand, flattened if there is no axis
-  int axis;
-};
-Repetition repetition(const OpCall& call, const Shape& shape) {
-  if (call.is_none("axis")) return {Shape{shape.numel()}, 0};
-  return {shape, rules::wrap_axis(std::get<std::int64_t>(call.attr("axis")), shape.ndim())};
-}
-
 void repeat_infer(InferContext& context) {
   if (!context.is_none("axis")) rules::axis(context, std::get<std::int64_t>(context.attr("axis")), context.shape(0).ndim());
   auto [shape, axis] = repetition(context, context.shape(0));
@@ -206,15 +188,6 @@ void repeat_infer(InferContext& context) {
   Ints sizes = list(shape);
   sizes[std::size_t(axis)] = total;
   context.output(context.dtype_of(0), shape_of(context, sizes));
-}
-
-/// Which row of the operand each row of the result is.
-Ints repeated_rows(const OpCall& call, std::int64_t rows) {
-  const Ints repeats = call.ints("repeats");
-  Ints result;
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t k = 0; k < repeats[repeats.size() == 1 ? 0 : std::size_t(i)]; ++k) result.push_back(i);
-  return result;
 }
 
 BoundKernel repeat_cpu(const BindContext& context) {
@@ -241,6 +214,7 @@ Gradients repeat_gradient(G context) {
   const Ints rows = repeated_rows(context, shape[axis]);
   Tensor ids = Tensor::empty({std::int64_t(rows.size())}, int64);
   std::copy(rows.begin(), rows.end(), ids.mutable_data<std::int64_t>());
+  ids = placed(std::move(ids));
   // The axis in front, its repeats summed, and back.
   Ints order{axis}, back;
   for (int i = 0; i < shape.ndim(); ++i)
@@ -249,14 +223,6 @@ Gradients repeat_gradient(G context) {
   for (std::size_t i = 0; i < order.size(); ++i) back[std::size_t(order[i])] = std::int64_t(i);
   const Tensor summed = transpose(unsorted_segment_sum(transpose(context.upstream(), order), ids, shape[axis]), back);
   return {grads::reshape_like(summed, x)};
-}
-
-StridedCopy broadcast_walk(const Shape& from, const Shape& to) {
-  StridedCopy copy = gather_walk(to);
-  const auto strides = row_major_strides(from);
-  for (int i = 0; i < from.ndim(); ++i)
-    if (from[i] != 1) copy.from[std::size_t(i + to.ndim() - from.ndim())] = strides[std::size_t(i)];
-  return copy;
 }
 
 void require_broadcast(InferContext& context, const Shape& to) {
@@ -301,12 +267,7 @@ void roll_infer(InferContext& context) {
 
 BoundKernel roll_cpu(const BindContext& context) {
   const Shape shape = context.shape(0);
-  std::array<std::int64_t, Shape::kMaxDims> shift{};
-  const Ints by = context.ints("shift"), axis = context.ints("axis");
-  for (std::size_t i = 0; i < by.size(); ++i) {
-    const int a = rules::wrap_axis(axis[i], shape.ndim());
-    if (shape[a] > 0) shift[std::size_t(a)] = (shift[std::size_t(a)] + by[i] % shape[a] + shape[a]) % shape[a];
-  }
+  const std::array<std::int64_t, Shape::kMaxDims> shift = roll_shift(context, shape);
   const DType dtype = context.dtype_of(0);
   return [=](Inputs in, Outputs out) {
     if (shape.numel() == 0) return;
@@ -357,24 +318,15 @@ void pad_infer(InferContext& context) {
   context.output(context.dtype_of(0), shape_of(context, sizes));
 }
 
-/// Position in the operand of position `i` of the padded axis, -1 for the constant.
-std::int64_t padded_source(std::int64_t i, std::int64_t before, std::int64_t size, const std::string& mode) {
-  std::int64_t at = i - before;
-  if (at >= 0 && at < size) return at;
-  if (mode == "constant") return -1;
-  if (mode == "reflect") return at < 0 ? -at : 2 * size - 2 - at;
-  return at < 0 ? -at - 1 : 2 * size - 1 - at;
-}
-
 BoundKernel pad_cpu(const BindContext& context) {
   const Shape shape = context.shape(0), padded = context.output(0).shape;
   const IntLists paddings = context.int_lists("paddings");
-  const std::string mode = context.text("mode");
+  const PadMode mode = pad_mode(context);
   const DType dtype = context.dtype_of(0);
   const double constant = context.number("constant_value");
   return [=](Inputs in, Outputs out) {
     const auto from = row_major_strides(shape), to = row_major_strides(padded);
-    if (mode == "constant") {
+    if (mode == PadMode::constant) {
       const Scalar value = is_float(dtype) || is_complex(dtype) ? Scalar(constant) : dtype == boolean ? Scalar(constant != 0) : Scalar(std::int64_t(constant));
       if (dtype != string) {
         const Tensor element = scalar(value, dtype);

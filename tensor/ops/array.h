@@ -1,11 +1,14 @@
 #pragma once
 // What the rows of arrangement (array.cpp, join.cpp) have in common.
 
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops/permute.h>
+#include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep::array {
 
@@ -43,6 +46,71 @@ inline OpDef taking(OpDef row, int least, int most) {
   row.min_inputs = least;
   row.max_inputs = most;
   return row;
+}
+
+// ---- how the kernels of every device walk
+
+/// The order of axes that transpose was asked for.
+inline SmallVector<int, 8> permutation(const OpCall& call, int ndim) {
+  SmallVector<int, 8> order;
+  if (call.is_none("perm"))
+    for (int i = ndim - 1; i >= 0; --i) order.push_back(i);
+  else
+    for (const std::int64_t axis : call.ints("perm")) order.push_back(rules::wrap_axis(axis, ndim));
+  return order;
+}
+
+/// What repeat walks.
+struct Repetition {
+  Shape shape;  // of the operand, flattened if there is no axis
+  int axis;
+};
+inline Repetition repetition(const OpCall& call, const Shape& shape) {
+  if (call.is_none("axis")) return {Shape{shape.numel()}, 0};
+  return {shape, rules::wrap_axis(std::get<std::int64_t>(call.attr("axis")), shape.ndim())};
+}
+
+/// Which row of the operand each row of the result is.
+inline Ints repeated_rows(const OpCall& call, std::int64_t rows) {
+  const Ints repeats = call.ints("repeats");
+  Ints result;
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t k = 0; k < repeats[repeats.size() == 1 ? 0 : std::size_t(i)]; ++k) result.push_back(i);
+  return result;
+}
+
+/// Reads `from` as if it were broadcast to `to`.
+inline StridedCopy broadcast_walk(const Shape& from, const Shape& to) {
+  StridedCopy copy = gather_walk(to);
+  const auto strides = row_major_strides(from);
+  for (int i = 0; i < from.ndim(); ++i)
+    if (from[i] != 1) copy.from[std::size_t(i + to.ndim() - from.ndim())] = strides[std::size_t(i)];
+  return copy;
+}
+
+/// By how much roll shifts each axis: at least 0, less than its size.
+inline std::array<std::int64_t, Shape::kMaxDims> roll_shift(const OpCall& context, const Shape& shape) {
+  std::array<std::int64_t, Shape::kMaxDims> shift{};
+  const Ints by = context.ints("shift"), axis = context.ints("axis");
+  for (std::size_t i = 0; i < by.size(); ++i) {
+    const int a = rules::wrap_axis(axis[i], shape.ndim());
+    if (shape[a] > 0) shift[std::size_t(a)] = (shift[std::size_t(a)] + by[i] % shape[a] + shape[a]) % shape[a];
+  }
+  return shift;
+}
+
+enum class PadMode : std::uint8_t { constant, reflect, symmetric };
+inline PadMode pad_mode(const OpCall& call) {
+  const std::string& mode = call.text("mode");
+  return mode == "constant" ? PadMode::constant : mode == "reflect" ? PadMode::reflect : PadMode::symmetric;
+}
+/// Position in the operand of position `i` of the padded axis, -1 for the constant.
+constexpr std::int64_t padded_source(std::int64_t i, std::int64_t before, std::int64_t size, PadMode mode) {
+  std::int64_t at = i - before;
+  if (at >= 0 && at < size) return at;
+  if (mode == PadMode::constant) return -1;
+  if (mode == PadMode::reflect) return at < 0 ? -at : 2 * size - 2 - at;
+  return at < 0 ? -at - 1 : 2 * size - 1 - at;
 }
 
 }  // namespace lockstep::array

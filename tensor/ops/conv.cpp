@@ -15,31 +15,9 @@ namespace {
 
 using G = const GradContext&;
 using window::Convolution;
+using window::convolution_of;
 
 Ints list(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-/// From the shapes of input, kernel and the attributes.
-Convolution convolution_of(const OpCall& call, const Shape& x, const Shape& kernel) {
-  Convolution c;
-  c.ndim = x.ndim() - 2;
-  c.batch = x[0];
-  c.in_channels = x[x.ndim() - 1];
-  c.out_channels = kernel[kernel.ndim() - 1];
-  c.groups = call.integer("groups");
-  const Ints strides = call.ints("strides"), dilations = call.ints("dilations");
-  const IntLists& pads = call.int_lists("padding");
-  for (int i = 0; i < c.ndim; ++i) {
-    const auto k = std::size_t(3 - c.ndim + i), s = std::size_t(i);
-    c.in[k] = x[i + 1];
-    c.kernel[k] = kernel[i];
-    c.stride[k] = strides[s];
-    c.dilation[k] = dilations[s];
-    c.before[k] = pads[s][0];
-    c.after[k] = pads[s][1];
-    c.out[k] = window::count(call, c.in[k], c.kernel[k], c.stride[k], c.dilation[k], c.before[k], c.after[k]);
-  }
-  return c;
-}
 
 Shape result_shape(const Convolution& c) {
   Shape shape{c.batch};

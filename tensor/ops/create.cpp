@@ -4,10 +4,24 @@
 #include <cmath>
 
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/create.h>
 #include <lockstep/tensor/ops/permute.h>
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
+
+Scalar fitted(const OpCall& call, const Scalar& value, DType dtype) {
+  if (dtype == boolean) return value.real() != 0;
+  if (is_integer(dtype) && value.kind() == Scalar::Kind::real) {
+    if (!(std::fabs(value.real()) < 0x1p63) || value.real() != std::floor(value.real())) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
+    return fitted(call, value.integer(), dtype);
+  }
+  if (value.kind() == Scalar::Kind::boolean) return value.integer();
+  if (!value.fits(dtype)) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
+  return value;
+}
+Scalar fitted(const OpCall& call, std::string_view attr, DType dtype) { return fitted(call, call.scalar(attr), dtype); }
+
 namespace {
 
 using G = const GradContext&;
@@ -23,19 +37,6 @@ void fill_elements(void* out, std::int64_t count, const Scalar& value, DType dty
   const Tensor element = scalar(value, dtype);
   run_copy({.shape = Shape{count}, .from = {0}, .to = {1}}, dtype, element.raw(), out);
 }
-
-/// A value given for `dtype`: whole reals become integers, 0 and 1 become bools.
-Scalar fitted(const OpCall& call, const Scalar& value, DType dtype) {
-  if (dtype == boolean) return value.real() != 0;
-  if (is_integer(dtype) && value.kind() == Scalar::Kind::real) {
-    if (!(std::fabs(value.real()) < 0x1p63) || value.real() != std::floor(value.real())) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
-    return fitted(call, value.integer(), dtype);
-  }
-  if (value.kind() == Scalar::Kind::boolean) return value.integer();
-  if (!value.fits(dtype)) call.refuse("the value " + to_string(value) + " does not fit " + std::string(name(dtype)));
-  return value;
-}
-Scalar fitted(const OpCall& call, std::string_view attr, DType dtype) { return fitted(call, call.scalar(attr), dtype); }
 
 // ---- range, linspace, eye, fill
 

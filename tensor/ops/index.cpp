@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/index_walk.h>
 #include <lockstep/tensor/ops/permute.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -11,6 +12,7 @@ namespace lockstep {
 namespace {
 
 using G = const GradContext&;
+using namespace index_walk;
 
 // ---- slices
 
@@ -45,69 +47,6 @@ Gradients slice_gradient(G context) {
   IntLists paddings;
   for (int i = 0; i < x.ndim(); ++i) paddings.push_back({begin[std::size_t(i)], x.shape()[i] - begin[std::size_t(i)] - up.shape()[i]});
   return {pad(up, paddings)};
-}
-
-/// What an index expression selects: a strided box, and its shape with new axes put in and integers taken out.
-struct Selection {
-  StridedCopy box;  // `from` strides walk the operand
-  Shape shape;
-};
-
-Selection select(const Shape& shape, const IndexList& spec, std::string_view op) {
-  const std::string where = " in " + to_string(spec) + " of a tensor of shape " + to_string(shape);
-  int consumed = 0;
-  bool has_ellipsis = false;
-  for (const Index& index : spec) {
-    if (index.kind == Index::Kind::ellipsis) {
-      if (has_ellipsis) throw IndexError("more than one ellipsis" + where, op);
-      has_ellipsis = true;
-    } else if (index.kind != Index::Kind::newaxis) {
-      ++consumed;
-    }
-  }
-  if (consumed > shape.ndim()) throw IndexError("too many indices" + where, op);
-  const auto strides = row_major_strides(shape);
-  Selection result;
-  int axis = 0;
-  const auto take = [&](std::int64_t start, std::int64_t step, std::int64_t count) {
-    const auto k = std::size_t(result.box.shape.ndim());
-    result.box.shape.push_back(count);
-    result.box.from[k] = step * strides[std::size_t(axis)];
-    result.box.from_offset += count > 0 ? start * strides[std::size_t(axis)] : 0;
-    ++axis;
-  };
-  const auto whole = [&] {
-    result.shape.push_back(shape[axis]);
-    take(0, 1, shape[axis]);
-  };
-  for (const Index& index : spec) {
-    switch (index.kind) {
-      case Index::Kind::newaxis: result.shape.push_back(1); break;
-      case Index::Kind::ellipsis:
-        for (int n = shape.ndim() - consumed; n > 0; --n) whole();
-        break;
-      case Index::Kind::integer: {
-        const std::int64_t size = shape[axis], at = *index.start < 0 ? *index.start + size : *index.start;
-        if (at < 0 || at >= size) throw IndexError("index " + std::to_string(*index.start) + " is out of range for axis " + std::to_string(axis) + " of size " + std::to_string(size) + where, op);
-        take(at, 1, 1);
-        break;
-      }
-      case Index::Kind::slice: {
-        const std::int64_t size = shape[axis], wanted = index.step.value_or(1), step = std::clamp(wanted, -size - 1, size + 1);  // longer steps reach no further
-        if (wanted == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
-        const auto wrapped = [&](std::int64_t i) { return i < 0 ? i + size : i; };
-        const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-        const std::int64_t start = index.start ? std::clamp(wrapped(*index.start), low, high) : step > 0 ? 0 : size - 1;
-        const std::int64_t stop = index.stop ? std::clamp(wrapped(*index.stop), low, high) : step > 0 ? size : -1;
-        const std::int64_t count = step > 0 ? (stop > start ? (stop - start - 1) / step + 1 : 0) : (start > stop ? (start - stop - 1) / -step + 1 : 0);
-        result.shape.push_back(count);
-        take(start, step, count);
-        break;
-      }
-    }
-  }
-  while (axis < shape.ndim()) whole();
-  return result;
 }
 
 const IndexList& spec_of(const OpCall& call) { return std::get<IndexList>(call.attr("spec")); }
@@ -171,24 +110,6 @@ void require_indices(const void* indices, bool wide, std::int64_t count, std::in
 }
 
 // ---- gather
-
-struct GatherSizes {
-  std::int64_t batch = 1, outer = 1, rows = 1, inner = 1, picks = 1;
-};
-
-GatherSizes gather_sizes(const Shape& params, const Shape& indices, int axis, int batch_dims) {
-  GatherSizes sizes;
-  for (int i = 0; i < batch_dims; ++i) sizes.batch *= params[i];
-  for (int i = batch_dims; i < axis; ++i) sizes.outer *= params[i];
-  sizes.rows = params[axis];
-  for (int i = axis + 1; i < params.ndim(); ++i) sizes.inner *= params[i];
-  for (int i = batch_dims; i < indices.ndim(); ++i) sizes.picks *= indices[i];
-  return sizes;
-}
-
-std::pair<int, int> gather_axes(const OpCall& call, int params_ndim, int indices_ndim) {
-  return {rules::wrap_axis(call.integer("axis"), params_ndim), rules::wrap_axis(call.integer("batch_dims"), indices_ndim)};
-}
 
 Shape gather_shape(const InferContext& context, const Shape& params, const Shape& indices) {
   const std::int64_t wanted_batch = context.integer("batch_dims");
@@ -289,27 +210,6 @@ Gradients gather_gradient_gradient(G context) {
 
 // ---- gather_nd and the scatters: an index tuple names a row
 
-struct NdSizes {
-  std::int64_t batch = 1, tuples = 1, inner = 1, span = 1;  // span: elements of one batch entry
-  int depth = 0;
-  std::array<std::int64_t, Shape::kMaxDims> size{}, stride{};
-};
-
-NdSizes nd_sizes(const Shape& params, const Shape& indices, int batch_dims) {
-  NdSizes s;
-  s.depth = int(indices[indices.ndim() - 1]);
-  for (int i = 0; i < batch_dims; ++i) s.batch *= params[i];
-  for (int i = batch_dims; i < indices.ndim() - 1; ++i) s.tuples *= indices[i];
-  for (int i = batch_dims + s.depth; i < params.ndim(); ++i) s.inner *= params[i];
-  s.span = s.inner;
-  for (int i = s.depth - 1; i >= 0; --i) {
-    s.size[std::size_t(i)] = params[batch_dims + i];
-    s.stride[std::size_t(i)] = s.span;
-    s.span *= params[batch_dims + i];
-  }
-  return s;
-}
-
 /// Offset of each tuple; throws for one outside.
 std::vector<std::int64_t> nd_offsets(const NdSizes& s, const void* indices, bool wide, std::string_view op) {
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(s.batch * s.tuples));
@@ -386,19 +286,6 @@ const Shape& along_shape(const InferContext& context, const Shape& x, const Shap
 void along_infer(InferContext& context) { context.output(context.dtype_of(0), along_shape(context, context.shape(0), context.shape(1))); }
 void along_gradient_infer(InferContext& context) { gradient_of(context, along_shape(context, context.shape(2), context.shape(0))); }
 
-struct AlongSizes {
-  std::int64_t outer = 1, rows = 1, picks = 1, inner = 1;
-};
-AlongSizes along_sizes(const Shape& x, const Shape& indices, std::int64_t axis_) {
-  const int axis = rules::wrap_axis(axis_, x.ndim());
-  AlongSizes s;
-  for (int i = 0; i < axis; ++i) s.outer *= x[i];
-  s.rows = x[axis];
-  s.picks = indices[axis];
-  for (int i = axis + 1; i < x.ndim(); ++i) s.inner *= x[i];
-  return s;
-}
-
 BoundKernel along_cpu(const BindContext& context) {
   const AlongSizes s = along_sizes(context.shape(0), context.shape(1), context.integer("axis"));
   const std::size_t size = itemsize(context.dtype_of(0));
@@ -433,7 +320,7 @@ Gradients along_gradient_gradient(G context) { return {Gradient(), take_along_ax
 
 // ---- scatter
 
-enum class Scatter { update, add, sub, max };
+enum class Scatter { update, add, sub, mul, div, max, min };
 
 template <Scatter S, class T>
 void scatter_row(T* to, const T* from, std::int64_t n) {
@@ -444,8 +331,12 @@ void scatter_row(T* to, const T* from, std::int64_t n) {
       if constexpr (S == Scatter::update) to[i] = from[i];
       else if constexpr (S == Scatter::sub && std::is_integral_v<T>) to[i] = static_cast<T>(std::uint64_t(to[i]) - std::uint64_t(from[i]));
       else if constexpr (S == Scatter::sub) to[i] = static_cast<T>(static_cast<C>(to[i]) - static_cast<C>(from[i]));
-      else if constexpr (!std::is_same_v<T, std::complex<float>> && !std::is_same_v<T, std::complex<double>>)
-        to[i] = static_cast<C>(to[i]) < static_cast<C>(from[i]) ? from[i] : to[i];
+      else if constexpr (S == Scatter::mul && std::is_integral_v<T>) to[i] = static_cast<T>(std::uint64_t(to[i]) * std::uint64_t(from[i]));
+      else if constexpr (S == Scatter::mul) to[i] = static_cast<T>(static_cast<C>(to[i]) * static_cast<C>(from[i]));
+      else if constexpr (S == Scatter::div) to[i] = static_cast<T>(static_cast<C>(to[i]) / static_cast<C>(from[i]));
+      else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>) throw InternalError("complex numbers have no order");
+      else if constexpr (S == Scatter::max) to[i] = static_cast<C>(to[i]) < static_cast<C>(from[i]) ? from[i] : to[i];
+      else to[i] = static_cast<C>(from[i]) < static_cast<C>(to[i]) ? from[i] : to[i];
     }
 }
 
@@ -501,8 +392,8 @@ Gradients scatter_update_gradient(G context) {
   const Tensor up = context.upstream();
   return {tensor_scatter_update(up, context.input(1), zeros_like(context.input(2))), Gradient(), gather_nd(up, context.input(1))};
 }
-/// Whoever holds the maximum shares the gradient equally.
-Gradients scatter_max_gradient(G context) {
+/// Whoever holds the maximum (minimum) shares the gradient equally.
+Gradients scatter_extreme_gradient(G context) {
   const Tensor &x = context.input(0), &indices = context.input(1), &updates = context.input(2);
   const Tensor up = context.upstream();
   const Tensor x_holds = cast(equal(x, context.output()), up.dtype());
@@ -643,8 +534,14 @@ std::vector<OpDef> index_rows() {
   };
   scatter("tensor_scatter_add", "operand 0 with updates added at the places that index tuples name; repeats all add", scatter_cpu<Scatter::add>, scatter_add_gradient, scatter_samples);
   scatter("tensor_scatter_sub", "operand 0 with updates subtracted at the places that index tuples name", scatter_cpu<Scatter::sub>, scatter_sub_gradient, scatter_samples);
-  scatter("tensor_scatter_max", "the larger of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::max>, scatter_max_gradient, distinct);
+  scatter("tensor_scatter_max", "the larger of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::max>, scatter_extreme_gradient, distinct);
   rows.back().dtypes = {{{kReal, 0}, {kIndexInts, 1}, {kReal, 0}}};
+  scatter("tensor_scatter_min", "the smaller of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::min>, scatter_extreme_gradient, distinct);
+  rows.back().dtypes = {{{kReal, 0}, {kIndexInts, 1}, {kReal, 0}}};
+  const auto variables_only = not_differentiable("it updates variables, as TensorFlow's scatter_mul and scatter_div, which have no gradient");
+  scatter("tensor_scatter_mul", "operand 0 multiplied by updates at the places that index tuples name; repeats all multiply", scatter_cpu<Scatter::mul>, variables_only, scatter_samples);
+  scatter("tensor_scatter_div", "operand 0 divided by updates at the places that index tuples name; floats", scatter_cpu<Scatter::div>, variables_only, scatter_samples);
+  rows.back().dtypes = {{{kFloats, 0}, {kIndexInts, 1}, {kFloats, 0}}};
   scatter("tensor_scatter_update", "operand 0 with updates put at the places that index tuples name; of repeats the last one wins", scatter_cpu<Scatter::update>, scatter_update_gradient, distinct);
   rows.back().dtypes = {{{kAny, 0}, {kIndexInts, 1}, {kAny, 0}}};
   rows.push_back(base("where_index", "int64 (n, ndim): where the elements are true, in row-major order", 1, same(kBool), {}, where_index_infer, nullptr, not_differentiable("its result is an index"), onnx("NonZero"), {{.inputs = {{.dtype = boolean, .shape = {2, 3}, .low = 0}}}}));

@@ -11,12 +11,14 @@ Tensor operator-(const Tensor& x) { return neg(x); }
 
 namespace {
 
-/// The literal beside an operand, in the operand's dtype.
+/// The literal beside an operand, in the operand's dtype and on its device.
 Tensor literal(const Scalar& value, const Tensor& beside, const char* op) {
   if (!beside.defined()) throw InvalidArgumentError("an operand is an undefined Tensor", op);
   if (!value.fits(beside.dtype()))
     throw InvalidArgumentError("the literal " + to_string(value) + " does not fit dtype " + std::string(name(beside.dtype())) + "; operands: " + to_string(beside.spec()), op,
                                "there are no implicit casts: write a literal of that kind, or cast the tensor");
+  if (beside.device().is_cpu() && default_device().is_cpu()) [[likely]] return scalar(value, beside.dtype());
+  const DeviceScope there(beside.device());
   return scalar(value, beside.dtype());
 }
 

@@ -14,26 +14,8 @@ namespace lockstep {
 namespace {
 
 using G = const GradContext&;
-
-struct Pool {
-  std::int64_t batch, channels;
-  std::int64_t in[2], out[2], size[2], stride[2], before[2], after[2];
-};
-
-Pool pool_of(const OpCall& call, const Shape& x) {
-  const Ints size = call.ints("ksize"), stride = call.ints("strides"), dilation{1, 1};
-  const IntLists pads = window::paddings(call, x.dims().subspan(1, 2), size, stride, dilation, call.text("padding"));
-  Pool p{.batch = x[0], .channels = x[3], .in = {}, .out = {}, .size = {}, .stride = {}, .before = {}, .after = {}};
-  for (std::size_t i = 0; i < 2; ++i) {
-    p.in[i] = x[int(i) + 1];
-    p.size[i] = size[i];
-    p.stride[i] = stride[i];
-    p.before[i] = pads[i][0];
-    p.after[i] = pads[i][1];
-    p.out[i] = window::count(call, p.in[i], size[i], stride[i], 1, pads[i][0], pads[i][1]);
-  }
-  return p;
-}
+using window::Pool;
+using window::pool_of;
 
 Shape pooled_shape(const Pool& p) { return {p.batch, p.out[0], p.out[1], p.channels}; }
 

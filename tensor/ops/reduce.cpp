@@ -13,19 +13,6 @@
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
-namespace {
-
-using G = const GradContext&;
-
-/// Neighbouring axes that are all kept, or all reduced, as one.
-struct Folding {
-  struct Part {
-    std::int64_t size;
-    bool reduced;
-  };
-  SmallVector<Part, 8> parts;
-  std::int64_t kept = 1, reduced = 1;
-};
 
 Folding fold_axes(const Shape& shape, std::span<const int> axes) {
   Folding folding;
@@ -38,6 +25,18 @@ Folding fold_axes(const Shape& shape, std::span<const int> axes) {
   }
   return folding;
 }
+
+SmallVector<int, 8> broadcast_axes(const Shape& from, const Shape& to) {
+  SmallVector<int, 8> axes;
+  const int lead = from.ndim() - to.ndim();
+  for (int i = 0; i < from.ndim(); ++i)
+    if (i < lead || (to[i - lead] == 1 && from[i] != 1)) axes.push_back(i);
+  return axes;
+}
+
+namespace {
+
+using G = const GradContext&;
 
 /// Accumulates everything into `acc` (one A per kept position), whatever the order of the parts.
 template <class T, class A, class F>
@@ -429,14 +428,6 @@ BoundKernel arg_cpu(const BindContext& context) {
 }
 
 // ---- summing back to an operand
-
-SmallVector<int, 8> broadcast_axes(const Shape& from, const Shape& to) {
-  SmallVector<int, 8> axes;
-  const int lead = from.ndim() - to.ndim();
-  for (int i = 0; i < from.ndim(); ++i)
-    if (i < lead || (to[i - lead] == 1 && from[i] != 1)) axes.push_back(i);
-  return axes;
-}
 
 void sum_to_infer(InferContext& context) {
   const auto joined = rules::try_broadcast(context.shape(0), context.shape(1));

@@ -2,8 +2,9 @@
 // The runs that reductions are made of, dispatched by Highway; the fusion of sums into pointwise chains uses them too.
 
 #include <cstdint>
+#include <span>
 
-#include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/op.h>
 
 namespace lockstep {
 
@@ -33,5 +34,20 @@ inline void add_rows(const float* x, std::int64_t rows, std::int64_t columns, fl
   static const ReduceRuns<float> runs = reduce_runs<float>(Reducer::sum);
   runs.rows(x, rows, columns, acc);
 }
+
+/// Neighbouring axes that are all kept, or all reduced, as one.
+struct Folding {
+  struct Part {
+    std::int64_t size;
+    bool reduced;
+  };
+  SmallVector<Part, 8> parts;
+  std::int64_t kept = 1, reduced = 1;
+};
+
+/// Of `shape`, reduced over `axes`.
+Folding fold_axes(const Shape& shape, std::span<const int> axes);
+/// The axes of `from` along which a tensor of shape `to` was broadcast to it.
+SmallVector<int, 8> broadcast_axes(const Shape& from, const Shape& to);
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/onednn/primitive.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/lines.h>
 #include <lockstep/tensor/ops/reduce.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/pointwise/bind.h>
@@ -24,18 +25,6 @@ BoundKernel visit_float(DType dtype, F&& f) {
     case DType::float32: return f(TypeTag<float>{});
     default: return f(TypeTag<double>{});
   }
-}
-
-struct Lines {
-  std::int64_t outer = 1, count = 1, inner = 1;
-};
-Lines lines_of(const Shape& shape, std::int64_t axis_) {
-  const int axis = rules::wrap_axis(axis_, shape.ndim());
-  Lines lines;
-  for (int i = 0; i < axis; ++i) lines.outer *= shape[i];
-  lines.count = shape[axis];
-  for (int i = axis + 1; i < shape.ndim(); ++i) lines.inner *= shape[i];
-  return lines;
 }
 
 void softmax_infer(InferContext& context) {

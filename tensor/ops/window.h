@@ -25,4 +25,15 @@ struct Convolution {
   std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, before{}, after{};
 };
 
+/// From the shapes of input and kernel and the attributes strides, padding (in cells), dilations and groups.
+Convolution convolution_of(const OpCall& call, const Shape& x, const Shape& kernel);
+
+/// A pool over (batch, height, width, channels).
+struct Pool {
+  std::int64_t batch, channels;
+  std::int64_t in[2], out[2], size[2], stride[2], before[2], after[2];
+};
+/// From the shape of the input and the attributes ksize, strides and padding.
+Pool pool_of(const OpCall& call, const Shape& x);
+
 }  // namespace lockstep::window

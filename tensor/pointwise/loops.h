@@ -54,4 +54,25 @@ concept Whole = std::integral<T> && !std::same_as<T, bool>;
 template <class T>
 concept ComplexNumber = std::same_as<T, std::complex<float>> || std::same_as<T, std::complex<double>>;
 
+/// The largest whole number <= x / y.
+template <Whole T>
+constexpr T floor_quotient(T x, T y) {
+  if constexpr (std::is_signed_v<T>) {
+    if (y == T(-1)) return static_cast<T>(0 - std::uint64_t(x));  // the smallest number has no opposite: it wraps
+  }
+  const T q = T(x / y);
+  return T(x % y) != 0 && ((x < 0) != (y < 0)) ? T(q - 1) : q;
+}
+
+/// base^exponent for exponents >= 0; wraps.
+template <Whole T>
+constexpr T power(T base, T exponent) {
+  std::uint64_t result = 1, factor = std::uint64_t(base);
+  for (auto e = std::uint64_t(exponent); e; e >>= 1) {
+    if (e & 1) result *= factor;
+    factor *= factor;
+  }
+  return static_cast<T>(result);
+}
+
 }  // namespace lockstep::pointwise

@@ -83,6 +83,15 @@ int main(int argc, char** argv) try {
   const std::string small = R"({"class_name":"Sequential","config":{"name":"s","layers":[{"class_name":"Dense","config":{"name":"d","units":1}}]},"build_config":{"input_shape":[null,2]}})";
   std::ofstream(root / "config" / "small") << small;
   for (int i = 0; i < 32; ++i) std::ofstream(root / "keras_file" / ("small-" + std::to_string(i)), std::ios::binary) << small << '\0' << some_bytes(i);
+  const std::string example = io::make_example({{"x", constant({1.f, 2.f, 3.f})}, {"n", constant({4, 5})}, {"s", constant({"six"})}});
+  std::ofstream(root / "records" / "example", std::ios::binary) << example;
+  for (const bool compressed : {false, true}) {
+    io::TFRecordWriter writer((root / "records" / (compressed ? "gzip" : "plain")).string(), {.compressed = compressed});
+    for (int i = 0; i < 3; ++i) writer.write(example);
+    writer.close();
+  }
+  std::ofstream(root / "csv" / "table") << "id,price,name\r\n1,2.5,\"a, \"\"b\"\"\nc\"\n-2,,x\n";
+  std::ofstream(root / "csv" / "rows") << "1,2.5,abc\n4,,x y\n\"5\",6e-1,\"q\"\n";
   // Changes of all kinds.
   for (int i = 0; i < 32; ++i) std::ofstream(root / "shard" / std::to_string(i), std::ios::binary) << some_bytes(i);
   return 0;

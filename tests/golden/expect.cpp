@@ -47,19 +47,27 @@ void require_config(const Json& actual, const Json& expected) {
   }
 }
 
+void accepted(const std::string& what) {
+  if (!default_device().is_cpu()) throw TakenByDevice(what);
+  throw Mismatch(what);
+}
+
 void require_refusal(const std::string& wanted, const std::function<void()>& f) {
   try {
     f();
+    synchronize(default_device());
   } catch (const Error& error) {
     // A name that does not exist is a NotFoundError here, a ValueError there.
     const bool right = wanted == "InvalidArgument" ? dynamic_cast<const InvalidArgumentError*>(&error) || dynamic_cast<const NotFoundError*>(&error)
                        : wanted == "TypeError"     ? dynamic_cast<const TypeError*>(&error) != nullptr
                        : wanted == "IndexError"    ? dynamic_cast<const IndexError*>(&error) != nullptr
+                       : wanted == "OutOfRange"    ? dynamic_cast<const OutOfRangeError*>(&error) != nullptr
+                       : wanted == "Cancelled"     ? dynamic_cast<const CancelledError*>(&error) != nullptr
                                                    : false;
     if (!right) throw Mismatch("expected " + wanted + ", got another error: " + error.what());
     return;
   }
-  throw Mismatch("expected " + wanted + ", but it was accepted");
+  accepted("expected " + wanted + ", but it was accepted");
 }
 
 }  // namespace golden

@@ -26,7 +26,7 @@ Tensor bools(const Json& nested) {
     else *next++ = part.is_boolean() ? part.get<bool>() : part.get<int>() != 0;
   };
   fill(nested);
-  return tensor;
+  return placed(std::move(tensor));
 }
 
 CallOptions call_options(const Case& c) {

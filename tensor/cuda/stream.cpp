@@ -1,0 +1,97 @@
+#include <lockstep/tensor/cuda/stream.h>
+
+#include <array>
+#include <atomic>
+#include <mutex>
+
+#include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/cuda/kernel.h>
+
+namespace lockstep::cuda {
+namespace {
+
+constexpr int kMostDevices = 64;
+
+struct ThreadState {
+  int device = 0;
+  bool set = false;  // has the runtime been told?
+  runtime::Stream capture = nullptr;
+  bool capturing = false;
+};
+ThreadState& thread_state() {
+  thread_local ThreadState instance;
+  return instance;
+}
+
+struct Streams {
+  std::mutex mutex;
+  std::array<std::atomic<runtime::Stream>, kMostDevices> compute{};
+};
+Streams& streams() {
+  static auto* instance = new Streams;  // devices may outlive static objects
+  return *instance;
+}
+
+}  // namespace
+
+int set_current_device(int device) {
+  ThreadState& state = thread_state();
+  if (state.set && state.device == device) return device;
+  runtime::set_device(device);
+  const int previous = state.device;
+  state = {device, true, nullptr, false};
+  return previous;
+}
+
+runtime::Stream compute_stream(int device) {
+  if (device < 0 || device >= kMostDevices) throw InternalError("device " + std::to_string(device) + " is out of range");
+  std::atomic<runtime::Stream>& stream = streams().compute[std::size_t(device)];
+  if (runtime::Stream made = stream.load(std::memory_order_acquire)) return made;
+  const std::lock_guard lock(streams().mutex);
+  if (!stream.load()) {
+    const Current current(device);
+    stream = runtime::create_stream();
+  }
+  return stream.load();
+}
+
+Stream current_stream() {
+  const ThreadState& state = thread_state();
+  return state.capturing ? state.capture : compute_stream(state.device);
+}
+int current_device() { return thread_state().device; }
+bool capturing() { return thread_state().capturing; }
+
+void begin_capture(int device) {
+  set_current_device(device);
+  ThreadState& state = thread_state();
+  if (state.capturing) throw InternalError("a graph is being captured already");
+  if (!state.capture) state.capture = runtime::create_stream();
+  runtime::begin_capture(state.capture);
+  state.capturing = true;
+}
+
+void* end_capture(int device) {
+  set_current_device(device);
+  ThreadState& state = thread_state();
+  state.capturing = false;
+  return runtime::end_capture(state.capture);
+}
+
+void cancel_capture(int device) noexcept {
+  ThreadState& state = thread_state();
+  if (!state.capturing) return;
+  try {
+    runtime::destroy(static_cast<runtime::Graph*>(end_capture(device)));
+  } catch (const std::exception&) {
+    // What broke the capture is on its way already.
+  }
+  state.capturing = false;
+}
+
+void launch_graph(int device, void* graph) {
+  const Current current(device);
+  runtime::launch(static_cast<runtime::Graph*>(graph), compute_stream(device));
+}
+
+}  // namespace lockstep::cuda

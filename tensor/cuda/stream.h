@@ -1,0 +1,32 @@
+#pragma once
+// The device and the streams that a thread works with. A device has one compute stream, on which all threads' work runs in order, so memory that one
+// thread frees may be used by another at once; a thread that captures a graph has another stream while it does.
+
+#include <lockstep/tensor/cuda/runtime.h>
+
+namespace lockstep::cuda {
+
+/// Makes the device the thread's; returns the one before.
+int set_current_device(int device);
+/// The stream of a device on which everything runs.
+runtime::Stream compute_stream(int device);
+
+void begin_capture(int device);
+void* end_capture(int device);
+void cancel_capture(int device) noexcept;
+void launch_graph(int device, void* graph);
+bool capturing();
+
+/// The device is current while this lives.
+class Current {
+ public:
+  explicit Current(int device) : previous_(set_current_device(device)) {}
+  ~Current() { set_current_device(previous_); }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+ private:
+  int previous_;
+};
+
+}  // namespace lockstep::cuda

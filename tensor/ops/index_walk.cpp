@@ -1,0 +1,105 @@
+#include <lockstep/tensor/ops/index_walk.h>
+
+#include <algorithm>
+
+#include <lockstep/tensor/ops/rules.h>
+
+namespace lockstep::index_walk {
+
+Selection select(const Shape& shape, const IndexList& spec, std::string_view op) {
+  const std::string where = " in " + to_string(spec) + " of a tensor of shape " + to_string(shape);
+  int consumed = 0;
+  bool has_ellipsis = false;
+  for (const Index& index : spec) {
+    if (index.kind == Index::Kind::ellipsis) {
+      if (has_ellipsis) throw IndexError("more than one ellipsis" + where, op);
+      has_ellipsis = true;
+    } else if (index.kind != Index::Kind::newaxis) {
+      ++consumed;
+    }
+  }
+  if (consumed > shape.ndim()) throw IndexError("too many indices" + where, op);
+  const auto strides = row_major_strides(shape);
+  Selection result;
+  int axis = 0;
+  const auto take = [&](std::int64_t start, std::int64_t step, std::int64_t count) {
+    const auto k = std::size_t(result.box.shape.ndim());
+    result.box.shape.push_back(count);
+    result.box.from[k] = step * strides[std::size_t(axis)];
+    result.box.from_offset += count > 0 ? start * strides[std::size_t(axis)] : 0;
+    ++axis;
+  };
+  const auto whole = [&] {
+    result.shape.push_back(shape[axis]);
+    take(0, 1, shape[axis]);
+  };
+  for (const Index& index : spec) {
+    switch (index.kind) {
+      case Index::Kind::newaxis: result.shape.push_back(1); break;
+      case Index::Kind::ellipsis:
+        for (int n = shape.ndim() - consumed; n > 0; --n) whole();
+        break;
+      case Index::Kind::integer: {
+        const std::int64_t size = shape[axis], at = *index.start < 0 ? *index.start + size : *index.start;
+        if (at < 0 || at >= size) throw IndexError("index " + std::to_string(*index.start) + " is out of range for axis " + std::to_string(axis) + " of size " + std::to_string(size) + where, op);
+        take(at, 1, 1);
+        break;
+      }
+      case Index::Kind::slice: {
+        const std::int64_t size = shape[axis], wanted = index.step.value_or(1), step = std::clamp(wanted, -size - 1, size + 1);  // longer steps reach no further
+        if (wanted == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
+        const auto wrapped = [&](std::int64_t i) { return i < 0 ? i + size : i; };
+        const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
+        const std::int64_t start = index.start ? std::clamp(wrapped(*index.start), low, high) : step > 0 ? 0 : size - 1;
+        const std::int64_t stop = index.stop ? std::clamp(wrapped(*index.stop), low, high) : step > 0 ? size : -1;
+        const std::int64_t count = step > 0 ? (stop > start ? (stop - start - 1) / step + 1 : 0) : (start > stop ? (start - stop - 1) / -step + 1 : 0);
+        result.shape.push_back(count);
+        take(start, step, count);
+        break;
+      }
+    }
+  }
+  while (axis < shape.ndim()) whole();
+  return result;
+}
+
+GatherSizes gather_sizes(const Shape& params, const Shape& indices, int axis, int batch_dims) {
+  GatherSizes sizes;
+  for (int i = 0; i < batch_dims; ++i) sizes.batch *= params[i];
+  for (int i = batch_dims; i < axis; ++i) sizes.outer *= params[i];
+  sizes.rows = params[axis];
+  for (int i = axis + 1; i < params.ndim(); ++i) sizes.inner *= params[i];
+  for (int i = batch_dims; i < indices.ndim(); ++i) sizes.picks *= indices[i];
+  return sizes;
+}
+
+std::pair<int, int> gather_axes(const OpCall& call, int params_ndim, int indices_ndim) {
+  return {rules::wrap_axis(call.integer("axis"), params_ndim), rules::wrap_axis(call.integer("batch_dims"), indices_ndim)};
+}
+
+NdSizes nd_sizes(const Shape& params, const Shape& indices, int batch_dims) {
+  NdSizes s;
+  s.depth = int(indices[indices.ndim() - 1]);
+  for (int i = 0; i < batch_dims; ++i) s.batch *= params[i];
+  for (int i = batch_dims; i < indices.ndim() - 1; ++i) s.tuples *= indices[i];
+  for (int i = batch_dims + s.depth; i < params.ndim(); ++i) s.inner *= params[i];
+  s.span = s.inner;
+  for (int i = s.depth - 1; i >= 0; --i) {
+    s.size[std::size_t(i)] = params[batch_dims + i];
+    s.stride[std::size_t(i)] = s.span;
+    s.span *= params[batch_dims + i];
+  }
+  return s;
+}
+
+AlongSizes along_sizes(const Shape& x, const Shape& indices, std::int64_t axis_) {
+  const int axis = rules::wrap_axis(axis_, x.ndim());
+  AlongSizes s;
+  for (int i = 0; i < axis; ++i) s.outer *= x[i];
+  s.rows = x[axis];
+  s.picks = indices[axis];
+  for (int i = axis + 1; i < x.ndim(); ++i) s.inner *= x[i];
+  return s;
+}
+
+}  // namespace lockstep::index_walk

@@ -1,0 +1,225 @@
+#include <gtest/gtest.h>
+
+#include <array>
+#include <numeric>
+
+#include <lockstep/lockstep.h>
+#include <lockstep/tensor/device_plugin.h>
+
+// Tensors, ops and traced functions on a device. Without a GPU they run on the emulated one (LOCKSTEP_CUDA_PLUGIN).
+
+namespace lockstep {
+namespace {
+
+class OnCuda : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
+  }
+};
+using CudaTensors = OnCuda;
+using CudaOps = OnCuda;
+using CudaFunctions = OnCuda;
+using CudaMemory = OnCuda;
+
+Tensor counting(const Shape& shape) {
+  std::vector<float> values(std::size_t(shape.numel()));
+  std::iota(values.begin(), values.end(), 1.f);
+  return constant(values, shape);
+}
+
+template <class E, class F>
+std::string refusal(F&& f) {
+  try {
+    f();
+  } catch (const E& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    return std::string("another error: ") + error.what();
+  }
+  return "no error";
+}
+
+void expect_equal(const Tensor& a, const Tensor& b) {
+  ASSERT_EQ(a.spec(), b.spec());
+  EXPECT_EQ(std::memcmp(a.host_raw(), b.host_raw(), a.nbytes()), 0);
+}
+
+TEST_F(CudaTensors, GoThereAndBackUnchanged) {
+  const Tensor here = counting({300, 7});
+  const Tensor there = to(here, "cuda");
+  EXPECT_EQ(to_string(there.device()), "cuda:0");
+  EXPECT_NE(there.raw(), here.raw());
+  expect_equal(to(there, "cpu"), here);
+  EXPECT_EQ(to(there, "cuda").raw(), there.raw());
+}
+
+TEST_F(CudaTensors, LargerThanAStagingBlockGoThereAndBack) {
+  const Tensor here = counting({3, 1 << 20});
+  expect_equal(to(to(here, "cuda"), "cpu"), here);
+}
+
+TEST_F(CudaTensors, ShowTheirElementsByACopyOnTheHost) {
+  const Tensor there = to(counting({2, 2}), "cuda");
+  EXPECT_EQ(there.to_vector<float>(), (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_EQ(there.data<float>().data(), there.data<float>().data()) << "the copy is made once";
+  EXPECT_EQ(to(constant(3.5f), "cuda").item<float>(), 3.5f);
+  EXPECT_EQ(to_string(there), to_string(counting({2, 2})));
+}
+
+TEST_F(CudaTensors, AreNotOfStrings) { EXPECT_NE(refusal<TypeError>([] { to(constant("a"), "cuda"); }).find("strings live on the CPU"), std::string::npos); }
+
+TEST_F(CudaTensors, ComeIntoBeingOnTheDefaultDevice) {
+  const DeviceScope scope("cuda");
+  for (const Tensor& tensor : {constant({1.f, 2.f}), zeros({3}), full({2, 2}, 7, int64), constant(std::vector<double>{1, 2}), scalar(1, float16)}) EXPECT_EQ(to_string(tensor.device()), "cuda:0");
+  EXPECT_TRUE(constant("text").device().is_cpu());
+  EXPECT_EQ(full({3}, 7, int64).to_vector<std::int64_t>(), (std::vector<std::int64_t>{7, 7, 7}));
+  EXPECT_EQ(Variable(Tensor::empty({2}, float32)).value().device(), Device("cuda"));
+  {
+    const DeviceScope host("cpu");
+    EXPECT_TRUE(zeros({3}).device().is_cpu());
+  }
+  EXPECT_EQ(zeros({3}).device(), Device("cuda:0"));
+}
+
+TEST_F(CudaOps, ComputeWhereTheirOperandsAre) {
+  const Tensor x = to(counting({2, 3}), "cuda");
+  const Tensor y = x + x * 2;
+  EXPECT_EQ(y.device(), x.device());
+  expect_equal(to(y, "cpu"), counting({2, 3}) * 3);
+}
+
+TEST_F(CudaOps, RefuseOperandsOnDifferentDevices) {
+  const Tensor here = counting({2}), there = to(here, "cuda");
+  const std::string text = refusal<InvalidArgumentError>([&] { add(here, there); });
+  for (const char* word : {"[add]", "cpu:0", "cuda:0", "to(tensor, device)"}) EXPECT_NE(text.find(word), std::string::npos) << text;
+}
+
+TEST_F(CudaOps, SayWhyARowHasNoKernel) {
+  const DeviceScope scope("cuda");
+  for (const OpDef& op : op_table()) {
+    if (op.no_cuda.empty() || op.min_inputs == 0 || op.samples.empty()) continue;
+    const DeviceKernel kernel = device_plugin().kernel(op);
+    EXPECT_TRUE(!kernel.bind && !kernel.dynamic) << op.name << " has a kernel and a reason for having none";
+  }
+}
+
+TEST_F(CudaOps, HaveGradientsThere) {
+  const Tensor x = to(counting({3}), "cuda");
+  autodiff::GradientTape tape;
+  tape.watch(x);
+  const Tensor y = reduce_sum(x * x);
+  const Tensor gradient = tape.gradient(y, x).dense();
+  EXPECT_EQ(gradient.device(), x.device());
+  EXPECT_EQ(gradient.to_vector<float>(), (std::vector<float>{2, 4, 6}));
+}
+
+TEST_F(CudaFunctions, RunOnTheDeviceOfTheirArguments) {
+  const auto f = autodiff::function([](const Tensor& x) { return reduce_sum(sqrt(x) * 2 + 1); });
+  const Tensor x = counting({64});
+  const float expected = f(x).item<float>();
+  for (int call = 0; call < 4; ++call) {
+    const Tensor result = f(to(x, "cuda"));
+    EXPECT_EQ(result.device(), Device("cuda"));
+    EXPECT_FLOAT_EQ(result.item<float>(), expected);
+  }
+  EXPECT_EQ(f.trace_count(), 2);
+}
+
+TEST_F(CudaFunctions, TakeArgumentsFromTheHostWhereTheDeviceIsTheDefault) {
+  const Tensor x = counting({5});
+  const DeviceScope scope("cuda");
+  const auto f = autodiff::function([](const Tensor& each) { return each * 3; });
+  for (int call = 0; call < 3; ++call) expect_equal(to(f(x), "cpu"), to(to(x, "cuda") * 3, "cpu"));
+}
+
+TEST_F(CudaFunctions, KeepVariablesThere) {
+  const DeviceScope scope("cuda");
+  const Variable total(zeros({4}), {.path = "total"});
+  const auto step = autodiff::function([&](const Tensor& x) {
+    total.assign_add(x);
+    return reduce_sum(total.value());
+  });
+  for (int call = 1; call <= 5; ++call) EXPECT_EQ(step(ones({4})).item<float>(), 4.f * float(call));
+  EXPECT_EQ(total.value().device(), Device("cuda"));
+  const Tensor held = total.value();  // a snapshot stays what it is
+  step(ones({4}));
+  EXPECT_EQ(held.to_vector<float>(), std::vector<float>(4, 5.f));
+  EXPECT_EQ(total.value().to_vector<float>(), std::vector<float>(4, 6.f));
+}
+
+TEST_F(CudaFunctions, MoveAVariableThatLivesElsewhere) {
+  const Variable total(zeros({2}), {.path = "total"});
+  const DeviceScope scope("cuda");
+  const auto step = autodiff::function([&](const Tensor& x) { total.assign_add(x); });
+  step(ones({2}));
+  EXPECT_EQ(total.peek().device(), Device("cuda"));
+  EXPECT_EQ(total.peek().to_vector<float>(), (std::vector<float>{1, 1}));
+}
+
+TEST_F(CudaFunctions, BranchAndLoopThere) {
+  const DeviceScope scope("cuda");
+  const auto collatz = autodiff::function([](const Tensor& start) {
+    return autodiff::while_loop([](std::span<const Tensor> state) { return not_equal(state[0], scalar(1, int64)); },
+                                [](std::span<const Tensor> state) {
+                                  const Tensor n = state[0];
+                                  const Tensor odd = equal(mod(n, scalar(2, int64)), scalar(1, int64));
+                                  return Tensors{autodiff::cond(odd, [&]() -> Tensor { return n * 3 + 1; }, [&]() -> Tensor { return floordiv(n, scalar(2, int64)); }), state[1] + 1};
+                                },
+                                {start, scalar(0, int64)})[1];
+  });
+  for (int call = 0; call < 3; ++call) EXPECT_EQ(collatz(scalar(27, int64)).item<std::int64_t>(), 111);
+}
+
+TEST_F(CudaFunctions, DrawTheNumbersThatTheCpuDraws) {
+  const auto draw = [] {
+    random::set_seed(7);
+    const Tensor eager = random::uniform({5});
+    const auto traced = autodiff::function([] { return random::uniform({5}); });
+    return std::array{to(eager, "cpu"), to(traced(), "cpu"), to(traced(), "cpu"), to(random::uniform({5}), "cpu")};
+  };
+  const auto here = draw();
+  const DeviceScope scope("cuda");
+  const auto there = draw();
+  for (std::size_t i = 0; i < here.size(); ++i) expect_equal(here[i], there[i]);
+}
+
+TEST_F(CudaMemory, ComesBackAndSaysWhoHoldsIt) {
+  const auto in_use = [] { return memory_stats(Device("cuda")).in_use; };
+  const std::size_t before = in_use();
+  {
+    const Tensor x = Tensor::empty({1 << 20}, float32, "cuda");
+    EXPECT_EQ(in_use(), before + (std::size_t(4) << 20));
+    const auto holders = memory_stats(Device("cuda")).holders;
+    EXPECT_TRUE(std::any_of(holders.begin(), holders.end(), [](const auto& each) { return each.first == "tensors" && each.second >= (std::size_t(4) << 20); }));
+  }
+  EXPECT_EQ(in_use(), before);
+}
+
+TEST_F(CudaMemory, RunsOutWithAWordOnWhoHoldsWhat) {
+  const Tensor held = Tensor::empty({1 << 10}, float32, "cuda");
+  const std::string text = refusal<ResourceExhaustedError>([] { Tensor::empty({std::int64_t(1) << 50}, float32, "cuda"); });
+  for (const char* word : {"out of memory", "cuda:0", "for tensors", "Lockstep holds"}) EXPECT_NE(text.find(word), std::string::npos) << text;
+}
+
+TEST_F(OnCuda, TrainsAModelAsTheCpuDoes) {
+  const auto train = [] {
+    random::set_seed(3);
+    nn::Sequential model({nn::Dense({.units = 8, .activation = "relu"}), nn::Dense({.units = 1})});
+    model.compile({.optimizer = optim::Adam({.learning_rate = 0.05}), .loss = "mse", .metrics = {"mae"}});
+    std::vector<float> x(256), y(64);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(i % 17) / 17;
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[4 * i] - 2 * x[4 * i + 1] + x[4 * i + 3];
+    const auto history = model.fit(constant(x, {64, 4}), constant(y, {64, 1}), {.batch_size = 16, .epochs = 3, .verbose = 0});
+    return history.history.at("loss");
+  };
+  const std::vector<double> here = train();
+  const DeviceScope scope("cuda");
+  const std::vector<double> there = train();
+  ASSERT_EQ(here.size(), there.size());
+  for (std::size_t i = 0; i < here.size(); ++i) EXPECT_NEAR(here[i], there[i], 1e-5 * std::abs(here[i]));
+  EXPECT_LT(there.back(), there.front());
+}
+
+}  // namespace
+}  // namespace lockstep

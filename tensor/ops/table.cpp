@@ -34,6 +34,7 @@ std::vector<OpDef> color_rows();
 std::vector<OpDef> image_quality_rows();
 std::vector<OpDef> boxes_rows();
 std::vector<OpDef> codec_rows();
+std::vector<OpDef> audio_rows();
 std::vector<OpDef> string_rows();
 std::vector<OpDef> unicode_rows();
 std::vector<OpDef> hash_rows();
@@ -46,7 +47,7 @@ std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
   for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, sort_rows,
                             matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
-                            fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows,
+                            fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows, audio_rows,
                             string_rows, unicode_rows, hash_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
     std::vector<OpDef> part = family();
     std::move(part.begin(), part.end(), std::back_inserter(rows));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <lockstep/dist/replica.h>
 #include <lockstep/lockstep.h>
 
 #include "shared_directory.h"

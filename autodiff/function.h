@@ -17,6 +17,7 @@
 
 #include <lockstep/autodiff/executable.h>
 #include <lockstep/autodiff/graph.h>
+#include <lockstep/autodiff/structured.h>
 #include <lockstep/tensor/variable.h>
 
 namespace lockstep::autodiff {
@@ -114,7 +115,7 @@ template <bool tensors, class T>
 inline constexpr bool is_traced_argument = is_tensor_argument<T> && (tensors || !std::is_same_v<T, Variable>);
 /// What F receives for an argument of type T.
 template <bool tensors, class T>
-using Passed = std::conditional_t<is_traced_argument<tensors, T>, const Tensor&, const T&>;
+using Passed = std::conditional_t<is_traced_argument<tensors, T>, const Tensor&, std::conditional_t<Structured<T>::value, T, const T&>>;
 template <class F, class... A>
 using ResultOf = std::invoke_result_t<const F&, Passed<takes_tensors<F, A...>, A>...>;
 
@@ -145,6 +146,7 @@ template <class R>
 R from_tensors(Tensors tensors) {
   if constexpr (std::is_same_v<R, Tensor>) return std::move(tensors[0]);
   else if constexpr (std::is_same_v<R, Tensors>) return tensors;
+  else if constexpr (Structured<R>::value) return Structured<R>::result(tensors);
   else if constexpr (std::is_same_v<R, std::vector<Tensor>>) return {std::make_move_iterator(tensors.begin()), std::make_move_iterator(tensors.end())};
   else return [&]<std::size_t... I>(std::index_sequence<I...>) { return R{std::move(tensors[I])...}; }(std::make_index_sequence<std::tuple_size_v<R>>{});
 }
@@ -157,7 +159,7 @@ class Function {
  public:
   Function(F f, FunctionOptions options) : f_(std::make_shared<F>(std::move(f))), cache_(std::make_shared<FunctionCache>(std::move(options))) {}
 
-  /// Tensors are traced arguments; numbers, bools and strings are static: each new value is a new trace. A variable is passed by its
+  /// Tensors are traced arguments, as are the tensors that ragged and sparse ones are made of; numbers, bools and strings are static: each new value is a new trace. A variable is passed by its
   /// value where F takes a tensor; where F takes a `const Variable&` it is static, and F may assign it. Also callable with one std::span<const Tensor> if F takes that.
   template <class... A>
   auto operator()(const A&... arguments) const {
@@ -196,6 +198,9 @@ class Function {
       if constexpr (detail::is_traced_argument<kTensors, T>) {
         tensors.push_back(Tensor(argument));
         signature.add(tensors.back());
+      } else if constexpr (detail::Structured<T>::value) {
+        for (const Tensor& part : detail::Structured<T>::parts(argument)) tensors.push_back(part), signature.add(part);
+        signature.add(StaticValue(detail::Structured<T>::kind(argument)));
       } else {
         signature.add(detail::static_value(argument));
       }
@@ -206,7 +211,11 @@ class Function {
       std::size_t next = 0;
       const auto pick = [&]<class T>(const T& argument) -> decltype(auto) {
         if constexpr (detail::is_traced_argument<kTensors, T>) return (symbols[next++]);
-        else return (argument);
+        else if constexpr (detail::Structured<T>::value) {
+          const std::size_t first = next;
+          next += detail::Structured<T>::parts(argument).size();
+          return T(detail::Structured<T>::like(argument, symbols.subspan(first, next - first)));
+        } else return (argument);
       };
       // Braces evaluate left to right, which function arguments need not.
       const std::tuple<detail::Passed<kTensors, A>...> picked{pick(arguments)...};

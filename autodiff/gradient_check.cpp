@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <lockstep/autodiff/tape.h>
+#include <lockstep/tensor/complex.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/random.h>
 
@@ -22,6 +23,35 @@ bool moves(const Tensor& tensor, const char* what) {
   if (!is_differentiable(tensor.dtype())) return false;
   if (tensor.dtype() != float64) throw InvalidArgumentError(std::string(what) + " is " + std::string(name(tensor.dtype())) + ", but must be float64", "check_gradient");
   return true;
+}
+
+/// Real and imaginary parts in place of complex128 tensors.
+Tensors parts_of(std::span<const Tensor> tensors) {
+  Tensors parts;
+  for (const Tensor& each : tensors) {
+    if (each.dtype() != complex128) {
+      parts.push_back(each);
+      continue;
+    }
+    parts.push_back(real(each));
+    parts.push_back(imag(each));
+  }
+  return parts;
+}
+
+/// f of the parts of such inputs, giving the parts of its outputs.
+Differentiable of_parts(const Differentiable& f, std::span<const Tensor> inputs) {
+  std::vector<bool> is_pair;
+  for (const Tensor& input : inputs) is_pair.push_back(input.dtype() == complex128);
+  return [f, is_pair](std::span<const Tensor> parts) {
+    Tensors whole;
+    std::size_t next = 0;
+    for (const bool pair : is_pair) {
+      whole.push_back(pair ? complex(parts[next], parts[next + 1]) : parts[next]);
+      next += pair ? 2 : 1;
+    }
+    return parts_of(f(whole));
+  };
 }
 
 /// The weights of output i, in [-1, 1).
@@ -86,11 +116,13 @@ std::string to_string(const GradientCheck& check) {
   return text.str();
 }
 
-GradientCheck check_gradient(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) {
+namespace {
+/// Of real tensors.
+GradientCheck check_real(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) {
   if (options.order > 1) {
     GradientCheckOptions next = options;
     next.order = options.order - 1;
-    return check_gradient(derivative(f, options.seed + options.order), inputs, next);
+    return check_real(derivative(f, options.seed + options.order), inputs, next);
   }
   const Tensors gradients = derivative(f, options.seed)(inputs);
   std::vector<Tensor> weights, moved(inputs.begin(), inputs.end());
@@ -118,6 +150,9 @@ GradientCheck check_gradient(const Differentiable& f, std::span<const Tensor> in
   }
   return worst;
 }
+}  // namespace
+
+GradientCheck check_gradient(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) { return check_real(of_parts(f, inputs), parts_of(inputs), options); }
 
 GradientCheck check_gradient(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const GradientCheckOptions& options) {
   const Tensor inputs[] = {x};

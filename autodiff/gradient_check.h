@@ -36,7 +36,8 @@ std::string to_string(const GradientCheck& check);
 
 /// Compares the tape's gradients of `f` with central differences at `inputs`. Float64 inputs are moved, all others are kept; the
 /// target is the sum of the float64 outputs times random weights. `f` must be smooth within two steps of the inputs and give the same result for
-/// the same inputs. Throws InvalidArgumentError for float inputs or outputs of another dtype, which are too coarse for differences.
+/// the same inputs. A complex128 tensor counts as two, its real and its imaginary part. Throws InvalidArgumentError for inputs or outputs of another float or complex
+/// dtype, which are too coarse for differences.
 GradientCheck check_gradient(const std::function<Tensors(std::span<const Tensor>)>& f, std::span<const Tensor> inputs, const GradientCheckOptions& options = {});
 /// For one tensor.
 GradientCheck check_gradient(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const GradientCheckOptions& options = {});

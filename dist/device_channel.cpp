@@ -10,6 +10,7 @@
 #include <map>
 #include <string_view>
 
+#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/dist/host_buffer.h>
 #include <lockstep/dist/recorder.h>
 #include <lockstep/dist/world.h>
@@ -144,6 +145,8 @@ void DeviceChannel::broadcast(void* data, std::int64_t nbytes, int root, const s
   if (nbytes > 0) table_.broadcast(nccl_, data, std::size_t(nbytes), root);
   end();
 }
+
+void DeviceChannel::lead() { table_.lead(nccl_); }
 
 void DeviceChannel::divide(void* data, std::int64_t count, DType dtype) {
   if (count == 0) return;

@@ -8,6 +8,7 @@
 
 #include <lockstep/dist/communicator.h>
 #include <lockstep/io/checkpoint.h>
+#include <lockstep/io/hdf5/file.h>
 
 namespace lockstep::io {
 
@@ -30,10 +31,36 @@ struct Snapshot {
 /// Brings the metrics' states together on rank 0 and takes hold of all values; copies nothing. All ranks call it.
 Snapshot take_snapshot(nn::Model& model);
 
+/// A file says of a part's dataset what the manifest says. Throws DataLossError naming both.
+void require_dataset(const hdf5::File& file, const CheckpointTensor& tensor, const CheckpointPart& part);
+
 /// Called before each step of the protocol, with its name: for tests that kill the process there.
 using StepHook = std::function<void(const std::string& step)>;
 
-/// Writes a generation with the ranks of `communicator` and returns its path. Throws ResourceExhaustedError, on all ranks, with the reason of the first that failed.
-std::string write_generation(const Snapshot& snapshot, const std::string& directory, dist::Communicator& communicator, const StepHook& hook = {});
+/// Writes generations into a directory, with the ranks of a communicator, and remembers between them what the shards have in common.
+class CheckpointWriter {
+ public:
+  CheckpointWriter(std::string directory, dist::Communicator& ranks, StepHook hook = {});
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  ~CheckpointWriter();
+  /// The path of the generation. Throws ResourceExhaustedError, on all ranks, with the reason of the first that failed.
+  std::string write(const Snapshot& snapshot);
+
+ private:
+  struct LastFrame;
+  struct Generation;
+  void step(const char* name) const;
+  void agree(const Generation& generation, const std::string& wrong, const char* what) const;
+  void make_room(const Generation& generation) const;
+  std::string write_own_shard(Generation& generation);
+  void commit(Generation& generation) const;
+
+  const std::string directory_;
+  dist::Communicator& ranks_;
+  const StepHook hook_;
+  std::unique_ptr<LastFrame> last_frame_;
+};
+/// Writes one generation.
+std::string write_generation(const Snapshot& snapshot, const std::string& directory, dist::Communicator& ranks, const StepHook& hook = {});
 
 }  // namespace lockstep::io

@@ -78,6 +78,7 @@ class Reader {
 std::string CheckpointManifest::to_json() const {
   Json json{{"format", "lockstep-checkpoint"}, {"version", kVersion}, {"world_size", world_size}};
   json["position"] = {{"epoch", position.epoch}, {"batch", position.batch}, {"step", position.step}, {"data_epoch", position.data.epoch}, {"data_offset", position.data.offset}, {"seed", position.seed}};
+  if (position.data.ranks != 0) json["position"]["data_ranks"] = position.data.ranks, json["position"]["data_rest"] = position.data.rest;
   json["configs"] = configs;
   json["files"] = Json::array();
   for (const CheckpointFile& file : files) json["files"].push_back({{"name", file.name}, {"bytes", file.nbytes}, {"xxh3_128", file.checksum}});
@@ -109,6 +110,7 @@ CheckpointManifest CheckpointManifest::from_json(const std::string& text, const 
   manifest.world_size = int(root.at("world_size").number(1));
   const Reader position = root.at("position");
   manifest.position = {position.at("epoch").number(), position.at("batch").number(), position.at("step").number(), {position.at("data_epoch").number(), position.at("data_offset").number()}, position.at("seed").any_number()};
+  if (position.has("data_ranks")) manifest.position.data.ranks = position.at("data_ranks").number(), manifest.position.data.rest = position.at("data_rest").number();
   for (const Reader& config : root.at("configs").list()) manifest.configs.push_back(config.text());
   for (const Reader& file : root.at("files").list()) manifest.files.push_back({file.at("name").file_name(), file.at("bytes").number(), file.at("xxh3_128").text()});
   for (const Reader& tensor : root.at("tensors").list()) {

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <optional>
 
@@ -27,6 +27,13 @@
 #include <lockstep/tensor/constant.h>
 
 namespace lockstep::io {
+
+/// A shard without the elements of its datasets, and where these begin.
+struct ShardFrame {
+  hdf5::Memory memory;
+  std::vector<std::int64_t> offsets;  // by part
+};
+
 namespace {
 
 std::string shard_name(int rank, int world_size) {
@@ -71,45 +78,36 @@ struct ShardReport {
   }
 };
 
-/// A shard without the elements of its datasets, and where these begin.
-struct Frame {
-  hdf5::Memory memory;
-  std::vector<std::int64_t> offsets;  // by part
-};
-
 /// A shard's dataset for a part of a tensor.
 TensorSpec spec_of(const nn::StateEntry& entry, const OwnedPart& part) {
   const bool whole = part.begin == 0 && part.end == entry.whole.numel() && entry.variable.kind() != StateKind::sharded;
   return {entry.variable.dtype(), whole ? entry.whole : Shape{part.end - part.begin}};
 }
 
-/// HDF5 puts it together, in memory. The saves of a training have the same datasets, save for what grows with the epochs: the last frame is kept.
-std::shared_ptr<const Frame> frame_of(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs) {
+/// HDF5 puts it together, in memory.
+ShardFrame frame_of(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs) {
+  ShardFrame frame;
+  hdf5::File file = hdf5::File::create_in(frame.memory, path);
+  file.make_group("/state");
+  for (const OwnedPart& part : parts) frame.offsets.push_back(file.reserve(tensor_of(snapshot.entries[part.entry]).dataset(), spec_of(snapshot.entries[part.entry], part)));
+  if (with_configs)
+    for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
+  file.close();
+  return frame;
+}
+
+/// All that a frame depends on.
+std::string key_of(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, bool with_configs) {
   std::string key;
   for (const OwnedPart& part : parts) key += tensor_of(snapshot.entries[part.entry]).dataset() + " " + to_string(spec_of(snapshot.entries[part.entry], part)) + "\n";
   if (with_configs)
     for (const auto& [name, text] : snapshot.configs) key += name + " " + text + "\n";
-  static std::mutex mutex;
-  static std::string last_key;
-  static std::shared_ptr<const Frame> last;
-  const std::lock_guard lock(mutex);
-  if (last && key == last_key) return last;
-
-  const auto frame = std::make_shared<Frame>();
-  hdf5::File file = hdf5::File::create_in(frame->memory, path);
-  file.make_group("/state");
-  for (const OwnedPart& part : parts) frame->offsets.push_back(file.reserve(tensor_of(snapshot.entries[part.entry]).dataset(), spec_of(snapshot.entries[part.entry], part)));
-  if (with_configs)
-    for (const auto& [name, text] : snapshot.configs) file.write_text("/config/" + name, text);
-  file.close();
-  last_key = std::move(key);
-  return last = frame;
+  return key;
 }
 
 /// A rank's shard: the frame and the elements, written front to back, each byte once, with checksums on the way.
-ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const std::string& path, bool with_configs, OutputFile& output) {
-  const std::shared_ptr<const Frame> made = frame_of(snapshot, parts, path, with_configs);
-  const hdf5::Memory& frame = made->memory;
+ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& parts, const ShardFrame& made, OutputFile& output) {
+  const hdf5::Memory& frame = made.memory;
   std::vector<Extent> extents;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const OwnedPart& part = parts[i];
@@ -117,7 +115,7 @@ ShardReport write_shard(const Snapshot& snapshot, const std::vector<OwnedPart>& 
     // A sharded tensor's values begin where this rank's part does.
     const std::int64_t at = snapshot.entries[part.entry].variable.kind() == StateKind::sharded ? 0 : part.begin;
     const std::size_t size = itemsize(value.dtype());
-    extents.push_back({i, made->offsets[i], static_cast<const std::byte*>(value.host_raw()) + std::size_t(at) * size, std::size_t(part.end - part.begin) * size});
+    extents.push_back({i, made.offsets[i], static_cast<const std::byte*>(value.host_raw()) + std::size_t(at) * size, std::size_t(part.end - part.begin) * size});
   }
   std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
   ShardReport report{.nbytes = frame.size(), .checksum = {}, .parts = std::vector<std::pair<std::int64_t, std::string>>(parts.size())};
@@ -166,6 +164,19 @@ CheckpointManifest manifest_of(const Snapshot& snapshot, const std::vector<std::
   return manifest;
 }
 
+std::string attempt(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return {};
+}
+void remove_quietly(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
 }  // namespace
 
 std::vector<std::vector<OwnedPart>> ownership(const std::vector<nn::StateEntry>& entries, int world_size) {
@@ -212,90 +223,109 @@ Snapshot take_snapshot(nn::Model& model) {
   return snapshot;
 }
 
-std::string write_generation(const Snapshot& snapshot, const std::string& directory, dist::Communicator& communicator, const StepHook& hook) {
-  const auto step = [&](const char* name) {
-    if (hook) hook(name);
-  };
-  const int rank = communicator.rank(), world_size = communicator.size();
-  const std::string name = generation_name(snapshot.position.step), path = directory + "/" + name, unfinished = path + ".tmp";
-  const std::vector<std::vector<OwnedPart>> owned = ownership(snapshot.entries, world_size);
-  const auto agreed = [&](const std::string& wrong, const char* what) {
-    const std::vector<std::string> all = communicator.gather_texts(wrong, what);
-    for (std::size_t r = 0; r < all.size(); ++r)
-      if (!all[r].empty()) throw ResourceExhaustedError("the checkpoint '" + path + "' was not saved: rank " + std::to_string(r) + ": " + all[r], "checkpoint");
-  };
-  const auto attempt = [](const auto& body) -> std::string {
-    try {
-      body();
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-    return {};
-  };
+struct CheckpointWriter::LastFrame {
+  std::string key;
+  ShardFrame frame;
+};
 
-  agreed(rank != 0 ? std::string() : attempt([&] {
-           step("clean");
-           std::filesystem::create_directories(directory);
-           for (const auto& entry : std::filesystem::directory_iterator(directory))  // what a killed job left
-             if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
-           std::filesystem::create_directory(unfinished);
-         }),
-         "checkpoint begun");
+/// One generation on its way.
+struct CheckpointWriter::Generation {
+  const Snapshot& snapshot;
+  const std::string path, unfinished = path + ".tmp";
+  const std::vector<std::vector<OwnedPart>> owned;
+  std::optional<OutputFile> shard = {};
+  std::vector<std::string> reports = {};  // of the ranks' shards
+};
 
-  std::string line;
-  std::optional<OutputFile> shard;
-  const std::vector<std::string> prints = communicator.gather_texts(fingerprint(snapshot.entries), "checkpoint tensors");
+CheckpointWriter::CheckpointWriter(std::string directory, dist::Communicator& ranks, StepHook hook) : directory_(std::move(directory)), ranks_(ranks), hook_(std::move(hook)) {}
+CheckpointWriter::~CheckpointWriter() = default;
+
+void CheckpointWriter::step(const char* name) const {
+  if (hook_) hook_(name);
+}
+
+std::string CheckpointWriter::write(const Snapshot& snapshot) {
+  Generation generation{.snapshot = snapshot, .path = directory_ + "/" + generation_name(snapshot.position.step), .owned = ownership(snapshot.entries, ranks_.size())};
+  const bool chief = ranks_.rank() == 0;
+  agree(generation, chief ? attempt([&] { make_room(generation); }) : std::string(), "checkpoint begun");
+  const std::string wrong = write_own_shard(generation);
+  if (const std::vector<std::string> all = ranks_.gather_texts(wrong, "checkpoint written"); std::any_of(all.begin(), all.end(), [](const std::string& each) { return !each.empty(); })) {
+    if (chief) remove_quietly(generation.unfinished);
+    agree(generation, wrong, "checkpoint given up");
+  }
+  const std::string uncommitted = chief ? attempt([&] { commit(generation); }) : std::string();
+  if (!uncommitted.empty()) remove_quietly(generation.unfinished);
+  agree(generation, uncommitted, "checkpoint committed");
+  return generation.path;
+}
+
+/// Throws on all ranks what went wrong on the first.
+void CheckpointWriter::agree(const Generation& generation, const std::string& wrong, const char* what) const {
+  const std::vector<std::string> all = ranks_.gather_texts(wrong, what);
+  for (std::size_t r = 0; r < all.size(); ++r)
+    if (!all[r].empty()) throw ResourceExhaustedError("the checkpoint '" + generation.path + "' was not saved: rank " + std::to_string(r) + ": " + all[r], "checkpoint");
+}
+
+void CheckpointWriter::make_room(const Generation& generation) const {
+  step("clean");
+  std::filesystem::create_directories(directory_);
+  for (const auto& entry : std::filesystem::directory_iterator(directory_))  // what a killed job left
+    if (const std::string left = entry.path().filename(); left.starts_with("step-") && left.ends_with(".tmp")) std::filesystem::remove_all(entry.path());
+  std::filesystem::create_directory(generation.unfinished);
+}
+
+/// What went wrong, or nothing. The ranks come through here together in any case.
+std::string CheckpointWriter::write_own_shard(Generation& generation) {
+  const Snapshot& snapshot = generation.snapshot;
+  const int rank = ranks_.rank();
+  const std::vector<std::string> prints = ranks_.gather_texts(fingerprint(snapshot.entries), "checkpoint tensors");
+  std::string report;
   const std::string wrong = attempt([&] {
     step("shard");
     for (std::size_t r = 0; r < prints.size(); ++r)
       if (prints[r] != prints[0]) throw InvalidArgumentError("rank " + std::to_string(r) + " has other variables, or callbacks that remember other things, than rank 0", "checkpoint");
-    const std::string file = unfinished + "/" + shard_name(rank, world_size);
-    shard.emplace(file);
-    line = write_shard(snapshot, owned[std::size_t(rank)], file, rank == 0, *shard).to_json();
-    if (rank != 0) shard->sync();
+    const std::string file = generation.unfinished + "/" + shard_name(rank, ranks_.size());
+    const std::vector<OwnedPart>& parts = generation.owned[std::size_t(rank)];
+    // The saves of a training have the same datasets, save for what grows with the epochs.
+    std::string key = key_of(snapshot, parts, rank == 0);
+    if (!last_frame_ || last_frame_->key != key) last_frame_ = std::make_unique<LastFrame>(LastFrame{std::move(key), frame_of(snapshot, parts, file, rank == 0)});
+    generation.shard.emplace(file);
+    report = write_shard(snapshot, parts, last_frame_->frame, *generation.shard).to_json();
+    if (rank != 0) generation.shard->sync();
     step("shard written");
   });
-  const std::vector<std::string> lines = communicator.gather_texts(line, "checkpoint shards");
-  if (const std::vector<std::string> all = communicator.gather_texts(wrong, "checkpoint written"); std::any_of(all.begin(), all.end(), [](const std::string& each) { return !each.empty(); })) {
-    std::error_code ignored;
-    if (rank == 0) std::filesystem::remove_all(unfinished, ignored);
-    agreed(wrong, "checkpoint given up");
-  }
-
-  std::string commit;
-  if (rank == 0)
-    commit = attempt([&] {
-      step("manifest");
-      OutputFile manifest(unfinished + "/manifest.json");
-      manifest.append(manifest_of(snapshot, owned, lines).to_json());
-      manifest.flush();
-      step("sync");
-      // One after the other with nothing in between: a journal then writes once.
-      shard->sync();
-      manifest.sync();
-      sync_directory(unfinished);
-      step("rename");
-      // A generation of the same step changes places with the new one, so that there is one of them at any moment.
-      const bool replaces = std::filesystem::exists(path);
-      const std::string old = path + ".old.tmp";
-      int moved = ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), replaces ? RENAME_EXCHANGE : 0);
-      if (moved < 0 && replaces && (errno == EINVAL || errno == ENOSYS)) {  // a file system that cannot, as NFS: the old one goes out of the way first
-        moved = std::rename(path.c_str(), old.c_str());
-        if (moved == 0) moved = std::rename(unfinished.c_str(), path.c_str());
-      }
-      if (moved < 0) throw ResourceExhaustedError("cannot rename '" + unfinished + "': " + std::strerror(errno), "checkpoint");
-      step("renamed");
-      sync_directory(directory);
-      std::error_code ignored;
-      for (const std::string& left : {unfinished, old}) std::filesystem::remove_all(left, ignored);
-    });
-  if (!commit.empty()) {
-    std::error_code ignored;
-    std::filesystem::remove_all(unfinished, ignored);
-  }
-  agreed(commit, "checkpoint committed");
-  return path;
+  generation.reports = ranks_.gather_texts(report, "checkpoint shards");
+  return wrong;
 }
+
+/// By rank 0, when all shards are there.
+void CheckpointWriter::commit(Generation& generation) const {
+  const std::string &path = generation.path, &unfinished = generation.unfinished;
+  step("manifest");
+  OutputFile manifest(unfinished + "/manifest.json");
+  manifest.append(manifest_of(generation.snapshot, generation.owned, generation.reports).to_json());
+  manifest.flush();
+  step("sync");
+  // One after the other with nothing in between: a journal then writes once.
+  generation.shard->sync();
+  manifest.sync();
+  sync_directory(unfinished);
+  step("rename");
+  // A generation of the same step changes places with the new one, so that there is one of them at any moment.
+  const bool replaces = std::filesystem::exists(path);
+  const std::string old = path + ".old.tmp";
+  int moved = ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), replaces ? RENAME_EXCHANGE : 0);
+  if (moved < 0 && replaces && (errno == EINVAL || errno == ENOSYS)) {  // a file system that cannot, as NFS: the old one goes out of the way first
+    moved = std::rename(path.c_str(), old.c_str());
+    if (moved == 0) moved = std::rename(unfinished.c_str(), path.c_str());
+  }
+  if (moved < 0) throw ResourceExhaustedError("cannot rename '" + unfinished + "': " + std::strerror(errno), "checkpoint");
+  step("renamed");
+  sync_directory(directory_);
+  for (const std::string& left : {unfinished, old}) remove_quietly(left);
+}
+
+std::string write_generation(const Snapshot& snapshot, const std::string& directory, dist::Communicator& ranks, const StepHook& hook) { return CheckpointWriter(directory, ranks, hook).write(snapshot); }
 
 std::string save_checkpoint(nn::Model& model, const std::string& directory) { return write_generation(take_snapshot(model), directory, dist::communicator()); }
 

@@ -3,9 +3,8 @@
 #include <lockstep/io/csv.h>
 
 #include <algorithm>
-#include <charconv>
-#include <type_traits>
 
+#include <lockstep/io/csv_fields.h>
 #include <lockstep/io/file.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/ops.h>
@@ -13,114 +12,11 @@
 namespace lockstep::io {
 namespace {
 
-struct Field {
-  std::string_view text;  // without the quotes around it; quotes inside still doubled
-  bool quoted = false;
-};
-
-std::string unescaped(const Field& field) {
-  std::string text(field.text);
-  if (field.quoted)
-    for (std::size_t at = text.find("\"\""); at != std::string::npos; at = text.find("\"\"", at + 1)) text.erase(at, 1);
-  return text;
-}
-
-class Records {
- public:
-  Records(std::string_view text, char delimiter, const std::string& origin) : text_(text), delimiter_(delimiter), origin_(origin) {
-    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;  // a byte order mark
-  }
-
-  /// The next record; false at the end of the text.
-  bool next(std::vector<Field>& fields) {
-    fields.clear();
-    if (at_ == text_.size()) return false;
-    line_ = next_line_;
-    while (true) {
-      fields.push_back(field(fields.size()));
-      if (at_ < text_.size() && text_[at_] == delimiter_) {
-        ++at_;
-        continue;
-      }
-      if (at_ < text_.size() && text_[at_] == '\r') ++at_;
-      if (at_ < text_.size() && text_[at_] == '\n') ++at_;
-      ++next_line_;
-      return true;
-    }
-  }
-  /// The line on which the last record begins, counted from 1.
-  std::int64_t line() const { return line_; }
-
- private:
-  Field field(std::size_t index) {
-    if (at_ < text_.size() && text_[at_] == '"') return quoted(index);
-    const std::size_t start = at_;
-    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') ++at_;
-    return {text_.substr(start, at_ - start), false};
-  }
-
-  Field quoted(std::size_t index) {
-    const std::int64_t opened = next_line_;
-    const std::size_t start = ++at_;
-    const auto damaged = [&](const std::string& why) { return DataLossError(origin_ + ", line " + std::to_string(opened) + ", field " + std::to_string(index + 1) + ": " + why); };
-    while (true) {
-      const std::size_t quote = text_.find('"', at_);
-      next_line_ += std::count(text_.begin() + std::ptrdiff_t(at_), text_.begin() + std::ptrdiff_t(std::min(quote, text_.size())), '\n');
-      if (quote == std::string_view::npos) throw damaged("the quoted field has no end");
-      at_ = quote + 1;
-      if (at_ == text_.size() || text_[at_] != '"') break;
-      ++at_;  // a doubled quote: one of the text
-    }
-    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') throw damaged("text follows the closing quote");
-    return {text_.substr(start, at_ - 1 - start), true};
-  }
-
-  std::string_view text_;
-  char delimiter_;
-  const std::string& origin_;
-  std::size_t at_ = 0;
-  std::int64_t line_ = 0, next_line_ = 1;
-};
-
-std::string_view without_blanks(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-/// Reads the whole of `text` as a number of type T.
-template <class T>
-bool to_number(std::string_view text, T& value) {
-  text = without_blanks(text);
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-bool to_element(std::string_view text, bool& value) {
-  text = without_blanks(text);
-  value = text == "1" || text == "true" || text == "True" || text == "TRUE";
-  return value || text == "0" || text == "false" || text == "False" || text == "FALSE";
-}
-template <class T>
-  requires std::is_arithmetic_v<T>
-bool to_element(std::string_view text, T& value) {
-  return to_number(text, value);
-}
-template <class T>
-  requires(std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
-bool to_element(std::string_view text, T& value) {
-  float wide = 0;
-  const bool read = to_number(text, wide);
-  value = T(wide);
-  return read;
-}
-
 /// The fields of one wanted column, and how they become a tensor.
 struct Column {
   CsvColumn wanted;
   std::size_t position = 0;  // in a record
-  std::vector<Field> fields = {};
+  std::vector<csv::Field> fields = {};
 };
 
 class Converter {
@@ -139,20 +35,20 @@ class Converter {
   }
 
  private:
-  bool empty(const Field& field) const { return !field.quoted && without_blanks(field.text).empty(); }
-  bool marked(const Field& field) const { return !options_.missing_mark.empty() && without_blanks(field.text) == options_.missing_mark; }
+  bool empty(const csv::Field& field) const { return !field.quoted && csv::without_blanks(field.text).empty(); }
+  bool marked(const csv::Field& field) const { return !options_.missing_mark.empty() && csv::without_blanks(field.text) == options_.missing_mark; }
 
   /// Are all fields that are there, one at least, and what stands for a missing one of type T?
   template <class T>
   bool all_are() const {
     T value{};
     bool any = false;
-    for (const Field& field : column_.fields) {
+    for (const csv::Field& field : column_.fields) {
       if (empty(field) || marked(field)) continue;
-      if (!to_element(field.text, value)) return false;
+      if (!csv::to_element(field.text, value)) return false;
       any = true;
     }
-    return any && (!column_.wanted.missing || to_element(*column_.wanted.missing, value));
+    return any && (!column_.wanted.missing || csv::to_element(*column_.wanted.missing, value));
   }
 
   template <class T>
@@ -160,15 +56,15 @@ class Converter {
     Tensor tensor = Tensor::empty({std::int64_t(column_.fields.size())}, dtype_of<T>);
     T* to = static_cast<T*>(tensor.mutable_raw());
     for (std::size_t i = 0; i < column_.fields.size(); ++i) {
-      const Field& field = column_.fields[i];
+      const csv::Field& field = column_.fields[i];
       const bool missing = empty(field) || marked(field);
       if (missing && !column_.wanted.missing && (dtype_of<T> != string || marked(field)))
         refuse(i, "is missing", "give the column a value for missing fields");
       if constexpr (std::is_same_v<T, std::string>) {
-        to[i] = missing && column_.wanted.missing ? *column_.wanted.missing : unescaped(field);
-      } else if constexpr (requires(T& value) { to_element(std::string_view(), value); }) {
+        to[i] = missing && column_.wanted.missing ? *column_.wanted.missing : csv::unescaped(field);
+      } else if constexpr (requires(T& value) { csv::to_element(std::string_view(), value); }) {
         const std::string_view text = missing ? std::string_view(*column_.wanted.missing) : field.text;
-        if (!to_element(text, to[i])) refuse(i, "is no " + std::string(name(dtype_of<T>)) + ": '" + std::string(text.substr(0, 40)) + "'");
+        if (!csv::to_element(text, to[i])) refuse(i, "is no " + std::string(name(dtype_of<T>)) + ": '" + std::string(text.substr(0, 40)) + "'");
       }
     }
     return tensor;
@@ -185,10 +81,10 @@ class Converter {
 };
 
 /// The names in the header, or "0", "1", ... for as many fields as the first record has. Throws for a name that is there twice.
-std::vector<std::string> names_of(const std::vector<Field>& record, bool header, const std::string& origin, std::int64_t line) {
+std::vector<std::string> names_of(const std::vector<csv::Field>& record, bool header, const std::string& origin, std::int64_t line) {
   std::vector<std::string> names;
-  for (const Field& field : record) {
-    names.push_back(header ? unescaped(field) : std::to_string(names.size()));
+  for (const csv::Field& field : record) {
+    names.push_back(header ? csv::unescaped(field) : std::to_string(names.size()));
     if (std::find(names.begin(), names.end() - 1, names.back()) != names.end() - 1)
       throw DataLossError(origin + ", line " + std::to_string(line) + ": two columns have the name '" + names.back() + "'");
   }
@@ -224,9 +120,9 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) { return p
 
 CsvTable parse_csv(std::string_view text, const CsvOptions& options, const std::string& origin) {
   if (options.delimiter == '"' || options.delimiter == '\n' || options.delimiter == '\r') throw InvalidArgumentError("a quote or the end of a line cannot be the delimiter", "read_csv");
-  Records records(text, options.delimiter, origin);
-  std::vector<Field> record;
-  const auto is_blank = [](const std::vector<Field>& fields) { return fields.size() == 1 && !fields[0].quoted && fields[0].text.empty(); };
+  csv::Records records(text, options.delimiter, origin);
+  std::vector<csv::Field> record;
+  const auto is_blank = [](const std::vector<csv::Field>& fields) { return fields.size() == 1 && !fields[0].quoted && fields[0].text.empty(); };
   do {
     if (!records.next(record)) throw DataLossError(origin + " is empty");
   } while (is_blank(record));

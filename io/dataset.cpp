@@ -1,6 +1,8 @@
 #include <lockstep/io/dataset.h>
 
+#include <algorithm>
 #include <bit>
+#include <thread>
 
 #include <lockstep/io/stream.h>
 #include <lockstep/tensor/base/error.h>
@@ -34,65 +36,318 @@ void detail::refuse_arity(const char* step, std::size_t wanted, std::size_t give
                              "a function of a Tensors takes elements of any number");
 }
 
+Nest detail::as_nest(const Tensors& element, const StructurePtr& structure) {
+  const std::optional<Structure> known = structure ? structure->get() : std::nullopt;
+  return Nest::pack(element, known ? *known : Structure::flat(element.size()));
+}
+
+std::int64_t detail::as_number(const Tensor& number) {
+  if (number.dtype() == int32) return number.item<std::int32_t>();
+  return number.item<std::int64_t>();
+}
+
+// ---- what is known of elements and buffers
+
+namespace {
+
+detail::StructurePtr known(Structure structure) { return std::make_shared<detail::StructureCell>(std::move(structure)); }
+
+/// The first element's number of tensors; none without an element.
+std::optional<std::size_t> width_of_first(const Node& node) {
+  Tensors element;
+  return node.open(0)->next(element) ? std::optional(element.size()) : std::nullopt;
+}
+
+/// A cell that is filled when the first element is made, at the latest when somebody asks.
+detail::StructurePtr found_in_first(const NodePtr& node, const detail::StructurePtr& cell) {
+  cell->look_with([weak = std::weak_ptr<const Node>(node)]() -> std::optional<Structure> {
+    if (const NodePtr here = weak.lock()) width_of_first(*here);
+    return std::nullopt;
+  });
+  return cell;
+}
+
+/// Parts side by side: a tuple, as soon as one of them has names.
+detail::StructurePtr side_by_side(std::vector<std::pair<NodePtr, detail::StructurePtr>> parts) {
+  if (std::none_of(parts.begin(), parts.end(), [](const auto& part) { return bool(part.second); })) return nullptr;
+  return std::make_shared<detail::StructureCell>([parts = std::move(parts)]() -> std::optional<Structure> {
+    Structure all{.kind = Structure::Kind::tuple};
+    for (const auto& [node, cell] : parts) {
+      std::optional<Structure> part = cell ? cell->get() : std::nullopt;
+      if (!part) {
+        const std::optional<std::size_t> width = node ? width_of_first(*node) : std::optional<std::size_t>(1);
+        if (!width) return std::nullopt;
+        part = Structure::flat(*width);
+      }
+      all.parts.push_back(std::move(*part));
+    }
+    return all;
+  });
+}
+
+/// kAutotune: one for each core.
+int thread_count(int asked, const char* step) {
+  if (asked == kAutotune) return std::max(1, int(std::thread::hardware_concurrency()));
+  require_at_least(0, asked, "threads", step);
+  return asked;
+}
+
+}  // namespace
+
+void detail::BufferGauge::add(std::int64_t elements, std::int64_t bytes) {
+  elements_.fetch_add(elements, std::memory_order_relaxed);
+  const std::int64_t now = bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  for (std::int64_t peak = peak_.load(std::memory_order_relaxed); now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed);) {}
+}
+BufferUse detail::BufferGauge::use() const { return {step_, elements_.load(), bytes_.load(), peak_.load(), most_elements_, most_bytes_}; }
+
+std::string SkipCount::last() const {
+  const auto message = last_.load();
+  return message ? *message : std::string();
+}
+void SkipCount::add(const std::string& message) {
+  last_.store(std::make_shared<const std::string>(message));
+  count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+Dataset Dataset::behind(NodePtr node, detail::StructurePtr structure, detail::GaugePtr gauge) const {
+  Dataset result(std::move(node), std::move(structure));
+  result.gauges_ = gauges_;
+  if (gauge) result.gauges_.push_back(std::move(gauge));
+  return result;
+}
+
+std::vector<BufferUse> Dataset::buffers() const {
+  std::vector<BufferUse> uses;
+  for (const detail::GaugePtr& gauge : gauges_) uses.push_back(gauge->use());
+  return uses;
+}
+
+// ---- sources
+
 Dataset Dataset::from_tensors(const Tensors& tensors) { return Dataset(make_tensors(tensors)); }
+Dataset Dataset::from_tensors(const Nest& nest) { return Dataset(make_tensors(nest.flat()), known(nest.structure())); }
 Dataset Dataset::from_tensor_slices(const Tensors& tensors) { return Dataset(make_slices(tensors)); }
+Dataset Dataset::from_tensor_slices(const Nest& nest) { return Dataset(make_slices(nest.flat()), known(nest.structure())); }
+
+Dataset Dataset::range(std::int64_t start, std::int64_t stop, std::int64_t step) {
+  if (step == 0) throw InvalidArgumentError("step must not be 0", "Dataset.range");
+  return Dataset(make_range(start, stop, step));
+}
+
+Dataset Dataset::from_generator(std::function<ElementSource(std::int64_t)> open) {
+  if (!open) throw InvalidArgumentError("there is no function", "Dataset.from_generator");
+  return Dataset(make_generator(std::move(open)));
+}
 
 Dataset Dataset::zip(const std::vector<Dataset>& datasets) {
   if (datasets.empty()) throw InvalidArgumentError("there is no dataset to zip", "Dataset.zip");
   std::vector<NodePtr> nodes;
+  std::vector<std::pair<NodePtr, detail::StructurePtr>> parts;
+  std::vector<detail::GaugePtr> gauges;
+  for (const Dataset& dataset : datasets) {
+    nodes.push_back(dataset.node_);
+    parts.emplace_back(dataset.node_, dataset.structure_);
+    gauges.insert(gauges.end(), dataset.gauges_.begin(), dataset.gauges_.end());
+  }
+  Dataset zipped(make_zip(std::move(nodes)), side_by_side(std::move(parts)));
+  zipped.gauges_ = std::move(gauges);
+  return zipped;
+}
+
+Dataset Dataset::choose_from_datasets(const std::vector<Dataset>& datasets, const Dataset& choice, bool stop_on_empty_dataset) {
+  if (datasets.empty()) throw InvalidArgumentError("there is no dataset to choose from", "Dataset.choose_from_datasets");
+  std::vector<NodePtr> nodes;
   for (const Dataset& dataset : datasets) nodes.push_back(dataset.node_);
-  return Dataset(make_zip(std::move(nodes)));
+  return datasets[0].behind(make_choose(std::move(nodes), choice.node_, stop_on_empty_dataset), datasets[0].structure_);
 }
 
-Dataset Dataset::mapped(ElementFunction f, const MapOptions& options) const {
-  require_at_least(0, options.threads, "threads", "Dataset.map");
-  if (options.threads == 0) return Dataset(make_map(node_, std::move(f)));
-  // Twice as many places as threads, so that a slow element does not stop the others.
-  return Dataset(make_background(node_, std::move(f), options.threads, 2 * std::int64_t(options.threads)));
+Dataset Dataset::sample_from_datasets(const std::vector<Dataset>& datasets, const SampleOptions& options) {
+  std::vector<double> weights = options.weights.empty() ? std::vector<double>(datasets.size(), 1.0) : options.weights;
+  if (weights.size() != datasets.size())
+    throw InvalidArgumentError(std::to_string(weights.size()) + " weights do not go with " + std::to_string(datasets.size()) + " datasets", "Dataset.sample_from_datasets");
+  return choose_from_datasets(datasets, Dataset(make_draws(std::move(weights), options.seed ? *options.seed : drawn_seed())), options.stop_on_empty_dataset);
 }
 
-Dataset Dataset::filtered(ElementPredicate predicate) const { return Dataset(make_filter(node_, std::move(predicate))); }
+// ---- element by element
 
-Dataset Dataset::shuffle(std::int64_t buffer, const ShuffleOptions& options) const {
-  require_at_least(1, buffer, "buffer", "Dataset.shuffle");
-  return Dataset(make_shuffle(node_, buffer, options.seed ? *options.seed : drawn_seed(), options.reshuffle_each_iteration));
+Dataset Dataset::mapped(ElementFunction f, const MapOptions& options, detail::StructurePtr result) const {
+  const int threads = thread_count(options.threads, "Dataset.map");
+  NodePtr node;
+  detail::GaugePtr gauge;
+  if (threads == 0) {
+    node = make_map(node_, std::move(f));
+  } else {
+    // Twice as many places as threads, so that a slow element does not stop the others.
+    gauge = std::make_shared<detail::BufferGauge>("map", 2 * std::int64_t(threads), 0);
+    node = make_background(node_, std::move(f), {.threads = threads, .capacity = 2 * std::int64_t(threads), .gauge = gauge});
+  }
+  if (result) found_in_first(node, result);
+  return behind(std::move(node), std::move(result), std::move(gauge));
 }
+
+Dataset Dataset::filtered(ElementPredicate predicate) const { return behind(make_filter(node_, std::move(predicate)), structure_); }
+Dataset Dataset::taken_while(ElementPredicate predicate) const { return behind(make_take_while(node_, std::move(predicate)), structure_); }
+
+Dataset Dataset::scanned(const Tensors& state, StateFunction f) const {
+  require_elements(state, "Dataset.scan");
+  return behind(make_scan(node_, state, std::move(f)), nullptr);
+}
+
+namespace {
+/// `f`, which tells `cell` how the elements of its datasets are named.
+ElementDataset naming(ElementDataset f, detail::StructurePtr cell) {
+  return [f = std::move(f), cell = std::move(cell)](const Tensors& element) {
+    Dataset dataset = f(element);
+    if (const std::optional<Structure> structure = dataset.structure()) cell->set(*structure);
+    return dataset;
+  };
+}
+}  // namespace
+
+Dataset Dataset::flattened(ElementDataset f) const {
+  const auto cell = std::make_shared<detail::StructureCell>();
+  const NodePtr node = make_flat_map(node_, naming(std::move(f), cell));
+  return behind(node, found_in_first(node, cell));
+}
+
+Dataset Dataset::interleaved(ElementDataset f, const InterleaveOptions& options) const {
+  require_at_least(1, options.cycle_length, "cycle_length", "Dataset.interleave");
+  require_at_least(1, options.block_length, "block_length", "Dataset.interleave");
+  InterleaveOptions checked = options;
+  checked.threads = thread_count(options.threads, "Dataset.interleave");
+  const auto cell = std::make_shared<detail::StructureCell>();
+  const NodePtr node = make_interleave(node_, naming(std::move(f), cell), checked);
+  return behind(node, found_in_first(node, cell));
+}
+
+Dataset Dataset::ignore_errors(std::shared_ptr<SkipCount> count) const { return behind(make_ignore_errors(node_, std::move(count)), structure_); }
+Dataset Dataset::unique() const { return behind(make_unique(node_), structure_); }
+Dataset Dataset::enumerate(std::int64_t start) const { return behind(make_enumerate(node_, start), structure_ ? side_by_side({{nullptr, nullptr}, {node_, structure_}}) : nullptr); }
+
+Dataset Dataset::resampled(ElementNumber class_of, const std::vector<double>& target, const ResampleOptions& options) const {
+  if (!options.initial.empty() && options.initial.size() != target.size())
+    throw InvalidArgumentError("initial has " + std::to_string(options.initial.size()) + " classes, target " + std::to_string(target.size()), "Dataset.rejection_resample");
+  return behind(make_resample(node_, std::move(class_of), target, options.initial, options.seed ? *options.seed : drawn_seed()), structure_);
+}
+
+// ---- batches and windows
 
 Dataset Dataset::batch(std::int64_t size, bool drop_remainder) const {
   require_at_least(1, size, "size", "Dataset.batch");
-  return Dataset(make_batch(node_, size, drop_remainder));
+  return behind(make_batch(node_, size, drop_remainder), structure_);
 }
 
-Dataset Dataset::unbatch() const { return Dataset(make_unbatch(node_)); }
+Dataset Dataset::padded_batch(std::int64_t size, const PaddedBatchOptions& options) const {
+  require_at_least(1, size, "size", "Dataset.padded_batch");
+  return behind(make_padded_batch(node_, size, options), structure_);
+}
+
+Dataset Dataset::ragged_batch(std::int64_t size, bool drop_remainder) const {
+  require_at_least(1, size, "size", "Dataset.ragged_batch");
+  const auto cell = std::make_shared<detail::StructureCell>();
+  const NodePtr node = make_ragged_batch(node_, structure_, cell, size, drop_remainder);
+  return behind(node, found_in_first(node, cell));
+}
+
+Dataset Dataset::unbatch() const { return behind(make_unbatch(node_), structure_); }
+
+Windows Dataset::window(std::int64_t size, const WindowOptions& options) const {
+  require_at_least(1, size, "size", "Dataset.window");
+  require_at_least(0, options.shift, "shift", "Dataset.window");
+  require_at_least(1, options.stride, "stride", "Dataset.window");
+  return Windows(*this, size, options);
+}
+
+Dataset Windows::flat_map(std::function<Dataset(const Dataset&)> f) const {
+  const NodePtr node = make_windows(upstream_.node_, upstream_.structure_, size_, options_, [f = std::move(f)](std::int64_t, const Dataset& window) { return f(window); });
+  return upstream_.behind(node, upstream_.structure_);
+}
+
+Dataset Windows::mapped(std::function<Tensors(const Dataset&)> f) const { return upstream_.behind(make_window_map(upstream_.node_, upstream_.structure_, size_, options_, std::move(f)), nullptr); }
+
+Dataset Dataset::grouped(ElementNumber key, WindowDataset reduce, std::function<std::int64_t(std::int64_t)> size) const {
+  return behind(make_groups(node_, structure_, std::move(key), std::move(reduce), std::move(size)), structure_);
+}
+
+Dataset Dataset::bucketed(ElementNumber length, const BucketOptions& options) const {
+  const std::size_t buckets = options.boundaries.size() + 1;
+  if (options.batch_sizes.size() != buckets)
+    throw InvalidArgumentError(std::to_string(options.boundaries.size()) + " boundaries make " + std::to_string(buckets) + " buckets, there are " + std::to_string(options.batch_sizes.size()) + " batch sizes", "Dataset.bucket_by_sequence_length");
+  for (const std::int64_t size : options.batch_sizes) require_at_least(1, size, "each batch size", "Dataset.bucket_by_sequence_length");
+  if (!std::is_sorted(options.boundaries.begin(), options.boundaries.end())) throw InvalidArgumentError("boundaries must ascend", "Dataset.bucket_by_sequence_length");
+  ElementNumber bucket_of = [length = std::move(length), boundaries = options.boundaries](const Tensors& element) {
+    return std::int64_t(std::upper_bound(boundaries.begin(), boundaries.end(), length(element)) - boundaries.begin());
+  };
+  WindowDataset padded = [options](std::int64_t bucket, const Dataset& window) {
+    PaddedBatchOptions batch{.padded_shapes = options.padded_shapes, .padding_values = options.padding_values, .drop_remainder = options.drop_remainder};
+    if (options.pad_to_bucket_boundary) {
+      if (std::size_t(bucket) == options.boundaries.size()) throw InvalidArgumentError("with pad_to_bucket_boundary no element may be as long as the last boundary", "Dataset.bucket_by_sequence_length");
+      for (auto& shape : batch.padded_shapes)
+        for (std::int64_t& size : shape) size = size == -1 ? options.boundaries[std::size_t(bucket)] - 1 : size;
+    }
+    return window.padded_batch(options.batch_sizes[std::size_t(bucket)], batch);
+  };
+  if (options.pad_to_bucket_boundary && options.padded_shapes.empty())
+    throw InvalidArgumentError("pad_to_bucket_boundary needs padded_shapes, in which -1 becomes the boundary less one", "Dataset.bucket_by_sequence_length");
+  return grouped(std::move(bucket_of), std::move(padded), [sizes = options.batch_sizes](std::int64_t bucket) { return sizes[std::size_t(bucket)]; });
+}
+
+// ---- order and selection
+
+Dataset Dataset::shuffle(std::int64_t buffer, const ShuffleOptions& options) const {
+  require_at_least(1, buffer, "buffer", "Dataset.shuffle");
+  require_at_least(0, options.most_bytes, "most_bytes", "Dataset.shuffle");
+  const auto gauge = std::make_shared<detail::BufferGauge>("shuffle", buffer, options.most_bytes);
+  return behind(make_shuffle(node_, buffer, options.seed ? *options.seed : drawn_seed(), options.reshuffle_each_iteration, options.most_bytes, gauge), structure_, gauge);
+}
 
 Dataset Dataset::repeat(std::int64_t count) const {
   require_count(count, "Dataset.repeat");
-  return Dataset(make_repeat(node_, count));
+  return behind(make_repeat(node_, count), structure_);
 }
 
 Dataset Dataset::take(std::int64_t count) const {
   require_count(count, "Dataset.take");
-  return count == kInfinite ? *this : Dataset(make_take(node_, count));
+  return count == kInfinite ? *this : behind(make_take(node_, count), structure_);
 }
 
 Dataset Dataset::skip(std::int64_t count) const {
   require_at_least(0, count, "count", "Dataset.skip");
-  return Dataset(make_skip(node_, count));
+  return behind(make_skip(node_, count), structure_);
 }
 
 Dataset Dataset::shard(std::int64_t rank, std::int64_t world) const {
   require_at_least(1, world, "world", "Dataset.shard");
   if (rank < 0 || rank >= world) throw InvalidArgumentError("rank " + std::to_string(rank) + " is not one of a world of " + std::to_string(world), "Dataset.shard");
-  return Dataset(make_shard(node_, rank, world));
+  return behind(make_shard(node_, rank, world), structure_);
 }
 
-Dataset Dataset::concatenate(const Dataset& other) const { return Dataset(make_concatenate(node_, other.node_)); }
-Dataset Dataset::enumerate(std::int64_t start) const { return Dataset(make_enumerate(node_, start)); }
-
-Dataset Dataset::prefetch(std::int64_t count) const {
-  require_at_least(1, count, "count", "Dataset.prefetch");
-  return Dataset(make_background(node_, nullptr, 1, count));
+Dataset Dataset::concatenate(const Dataset& other) const {
+  Dataset joined = behind(make_concatenate(node_, other.node_), structure_);
+  joined.gauges_.insert(joined.gauges_.end(), other.gauges_.begin(), other.gauges_.end());
+  return joined;
 }
+
+// ---- buffers
+
+Dataset Dataset::prefetch(std::int64_t count, const PrefetchOptions& options) const {
+  constexpr std::int64_t kDeepest = 64;
+  const bool automatic = count == kAutotune;
+  if (!automatic) require_at_least(1, count, "count", "Dataset.prefetch");
+  require_at_least(0, options.most_bytes, "most_bytes", "Dataset.prefetch");
+  const auto gauge = std::make_shared<detail::BufferGauge>("prefetch", automatic ? kDeepest : count, options.most_bytes);
+  return behind(make_background(node_, nullptr, {.capacity = automatic ? kDeepest : count, .automatic = automatic, .most_bytes = options.most_bytes, .gauge = gauge}), structure_, gauge);
+}
+
+Dataset Dataset::cache() const {
+  const auto gauge = std::make_shared<detail::BufferGauge>("cache", 0, 0);
+  return behind(make_memory_cache(node_, gauge), structure_, gauge);
+}
+Dataset Dataset::cache(const std::string& path) const { return behind(make_file_cache(node_, path, false), structure_); }
+Dataset Dataset::snapshot(const std::string& path, const SnapshotOptions& options) const { return behind(make_file_cache(node_, path, options.compressed), structure_); }
+
+// ---- reading
 
 std::int64_t Dataset::cardinality() const { return node_->cardinality(); }
 Dataset::RangeIterator Dataset::begin() const { return RangeIterator(iterate({.epoch = node_->next_pass()})); }

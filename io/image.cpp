@@ -1,7 +1,5 @@
 #include <lockstep/io/image.h>
 
-#include <png.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -10,6 +8,8 @@
 #include <memory>
 
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/image.h>
+#include <lockstep/tensor/ops.h>
 
 namespace lockstep::io {
 namespace {
@@ -27,23 +27,15 @@ void write_png(const std::string& path, const Tensor& image) {
   require_images(image, 2, "write_png");
   const std::int64_t channels = image.ndim() == 3 ? image.shape()[2] : 1;
   if (channels != 1 && channels != 3) throw InvalidArgumentError("an image has 1 or 3 channels, not " + to_string(image.spec()), "write_png");
-  const std::int64_t height = image.shape()[0], width = image.shape()[1];
-  if (height < 1 || width < 1 || height > PNG_UINT_31_MAX || width > PNG_UINT_31_MAX / 3) throw InvalidArgumentError("no PNG file has the size of " + to_string(image.spec()), "write_png");
+  const std::string bytes = image::encode_png(reshape(image, {image.shape()[0], image.shape()[1], channels})).item<std::string>();
 
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
   std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "wb"));
   if (!file) throw NotFoundError("cannot open '" + path + "' for writing: " + std::strerror(errno));
-  png_image header{};
-  header.version = PNG_IMAGE_VERSION;
-  header.width = png_uint_32(width);
-  header.height = png_uint_32(height);
-  header.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
-  const bool written = png_image_write_to_stdio(&header, file.get(), 0, image.host_raw(), 0, nullptr) != 0;
-  png_image_free(&header);
-  if (!written) throw ResourceExhaustedError("cannot write '" + path + "': " + header.message);
-  if (std::fclose(file.release()) != 0) throw ResourceExhaustedError("cannot write '" + path + "': " + std::strerror(errno));
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+  if (!written || std::fclose(file.release()) != 0) throw ResourceExhaustedError("cannot write '" + path + "': " + std::strerror(errno));
 }
 
 Tensor image_grid(const Tensor& images, const GridOptions& options) {

@@ -199,19 +199,22 @@ class RepeatNode final : public Selection<RepeatNode> {
 template <class Element>
 class ShuffleStream final : public Stream<Element> {
  public:
-  ShuffleStream(StreamPtr<Element> upstream, std::int64_t buffer, std::int64_t seed, std::int64_t pass)
-      : upstream_(std::move(upstream)), capacity_(std::size_t(buffer)), seed_(std::uint64_t(seed)), pass_(std::uint64_t(pass)) {}
+  ShuffleStream(StreamPtr<Element> upstream, std::int64_t buffer, std::int64_t seed, std::int64_t pass, std::int64_t most_bytes, detail::GaugePtr gauge)
+      : upstream_(std::move(upstream)), capacity_(std::size_t(buffer)), seed_(std::uint64_t(seed)), pass_(std::uint64_t(pass)), most_bytes_(most_bytes), held_(std::move(gauge)) {}
   bool next(Element& element) override {
     Element incoming{};
-    while (!ended_ && buffer_.size() < capacity_) {
-      if (upstream_->next(incoming))
+    while (!ended_ && buffer_.size() < capacity_ && (most_bytes_ == 0 || buffer_.empty() || held_.bytes() < most_bytes_)) {
+      if (upstream_->next(incoming)) {
+        held_.add(1, nbytes_of(incoming));
         buffer_.push_back(std::move(incoming));
-      else
+      } else {
         ended_ = true;
+      }
     }
     if (buffer_.empty()) return false;
     Element& drawn = buffer_[draw(buffer_.size())];
     element = std::move(drawn);
+    held_.add(-1, -nbytes_of(element));
     if (&drawn != &buffer_.back()) drawn = std::move(buffer_.back());
     buffer_.pop_back();
     return true;
@@ -231,6 +234,8 @@ class ShuffleStream final : public Stream<Element> {
   StreamPtr<Element> upstream_;
   std::size_t capacity_;
   std::uint64_t seed_, pass_;
+  std::int64_t most_bytes_;
+  Held held_;
   std::vector<Element> buffer_;
   bool ended_ = false;
   std::uint64_t draws_ = 0;
@@ -239,24 +244,35 @@ class ShuffleStream final : public Stream<Element> {
 
 class ShuffleNode final : public Selection<ShuffleNode> {
  public:
-  ShuffleNode(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle) : Selection(std::move(upstream)), buffer_(buffer), seed_(seed), reshuffle_(reshuffle) {}
+  ShuffleNode(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle, std::int64_t most_bytes, detail::GaugePtr gauge)
+      : Selection(std::move(upstream)), buffer_(buffer), seed_(seed), most_bytes_(most_bytes), reshuffle_(reshuffle), gauge_(std::move(gauge)) {}
   std::int64_t cardinality() const override { return upstream().cardinality(); }
+  NodePtr of_files(std::int64_t rank, std::int64_t world) const override {
+    NodePtr part = upstream().of_files(rank, world);
+    return part ? make_shuffle(std::move(part), buffer_, seed_, reshuffle_, most_bytes_, gauge_) : nullptr;
+  }
   template <class Element>
   StreamPtr<Element> stream(std::int64_t epoch) const {
-    return std::make_unique<ShuffleStream<Element>>(open_as<Element>(upstream(), epoch), buffer_, seed_, reshuffle_ ? epoch : 0);
+    return std::make_unique<ShuffleStream<Element>>(open_as<Element>(upstream(), epoch), buffer_, seed_, reshuffle_ ? epoch : 0, most_bytes_, gauge_);
   }
 
  private:
-  std::int64_t buffer_, seed_;
+  std::int64_t buffer_, seed_, most_bytes_;
   bool reshuffle_;
+  detail::GaugePtr gauge_;
 };
 
 }  // namespace
 
 NodePtr make_take(NodePtr upstream, std::int64_t count) { return std::make_shared<TakeNode>(std::move(upstream), count); }
 NodePtr make_skip(NodePtr upstream, std::int64_t count) { return std::make_shared<SkipNode>(std::move(upstream), count); }
-NodePtr make_shard(NodePtr upstream, std::int64_t rank, std::int64_t world) { return std::make_shared<ShardNode>(std::move(upstream), rank, world); }
+NodePtr make_shard(NodePtr upstream, std::int64_t rank, std::int64_t world) {
+  if (NodePtr files = upstream->of_files(rank, world)) return files;
+  return std::make_shared<ShardNode>(std::move(upstream), rank, world);
+}
 NodePtr make_repeat(NodePtr upstream, std::int64_t count) { return std::make_shared<RepeatNode>(std::move(upstream), count); }
-NodePtr make_shuffle(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle) { return std::make_shared<ShuffleNode>(std::move(upstream), buffer, seed, reshuffle); }
+NodePtr make_shuffle(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle, std::int64_t most_bytes, detail::GaugePtr gauge) {
+  return std::make_shared<ShuffleNode>(std::move(upstream), buffer, seed, reshuffle, most_bytes, std::move(gauge));
+}
 
 }  // namespace lockstep::io

@@ -5,12 +5,17 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <lockstep/io/dataset.h>
 
 namespace lockstep::io {
+
+using RowNumber = std::int64_t;
 
 /// One pass over a node. After the end, next() goes on returning false.
 template <class Element>
@@ -26,9 +31,11 @@ class Stream {
     return skipped;
   }
 };
-using RowNumber = std::int64_t;
 template <class Element>
 using StreamPtr = std::unique_ptr<Stream<Element>>;
+
+class Node;
+using NodePtr = std::shared_ptr<const Node>;
 
 class Node {
  public:
@@ -39,13 +46,44 @@ class Node {
   virtual const Tensors* table() const { return nullptr; }
   /// The pass as row numbers of the table. Only called if there is one.
   virtual StreamPtr<RowNumber> open_rows(std::int64_t) const { return nullptr; }
+  /// The same over every world-th file from the rank-th on, where the elements come from at least `world` files and each from one of them; else null.
+  virtual NodePtr of_files(std::int64_t, std::int64_t) const { return nullptr; }
+  /// A step that computes each element from one of `upstream`'s, in these threads. Without `f`: it only reads ahead.
+  struct Computed {
+    NodePtr upstream;
+    ElementFunction f;
+    int threads = 0;
+  };
+  virtual std::optional<Computed> computed() const { return std::nullopt; }
   /// The pass that the next range-for makes.
   std::int64_t next_pass() const { return passes_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   mutable std::atomic<std::int64_t> passes_{0};
 };
-using NodePtr = std::shared_ptr<const Node>;
+
+/// Elements of a vector, in memory.
+NodePtr make_list(std::vector<Tensors> elements);
+/// All bytes of an element's tensors; of strings what they hold.
+std::int64_t nbytes_of(const Tensors& element);
+inline std::int64_t nbytes_of(RowNumber) { return std::int64_t(sizeof(RowNumber)); }
+/// `gauge` counts while this lives.
+class Held {
+ public:
+  explicit Held(detail::GaugePtr gauge) : gauge_(std::move(gauge)) {}
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() { add(-elements_, -bytes_); }
+  void add(std::int64_t elements, std::int64_t bytes) {
+    elements_ += elements, bytes_ += bytes;
+    if (gauge_) gauge_->add(elements, bytes);
+  }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  detail::GaugePtr gauge_;
+  std::int64_t elements_ = 0, bytes_ = 0;
+};
 
 template <class Element>
 StreamPtr<Element> open_as(const Node& node, std::int64_t epoch) {
@@ -62,13 +100,33 @@ NodePtr make_slices(Tensors tensors);
 StreamPtr<Tensors> rows_as_elements(const Tensors& table, StreamPtr<RowNumber> rows);
 NodePtr make_batch(NodePtr upstream, std::int64_t size, bool drop_remainder);
 NodePtr make_unbatch(NodePtr upstream);
+/// The rows of these numbers, of every tensor. Rows that follow each other are shared, not copied.
+Tensors gather_rows(const Tensors& table, const std::vector<RowNumber>& rows);
+/// Elements of equal specs as one. Throws InvalidArgumentError for unequal ones.
+Tensors stack_elements(const std::vector<Tensors>& elements);
+/// Row `row` of every tensor; no copy.
+Tensors row_of(const Tensors& tensors, std::int64_t row);
+/// Copies `count` elements of one dtype; strings are objects.
+void copy_elements(Tensor& to, std::int64_t to_offset, const void* from, std::int64_t from_offset, std::int64_t count);
+Shape rows_shape(std::int64_t rows, const Shape& row);
+/// An element needs a tensor, and each of them elements. Throws InvalidArgumentError.
+void require_elements(const Tensors& tensors, const char* step);
+
+// ---- generators.cpp
+NodePtr make_range(std::int64_t start, std::int64_t stop, std::int64_t step);
+NodePtr make_generator(std::function<ElementSource(std::int64_t)> open);
+
+// ---- readers.cpp
+using FileOpener = std::function<StreamPtr<Tensors>(const std::string& path)>;
+/// The elements of files, one file after the other. What opening or reading throws costs the rest of that element, or of that file.
+NodePtr make_files(std::vector<std::string> paths, FileOpener open);
 
 // ---- selection.cpp
 NodePtr make_take(NodePtr upstream, std::int64_t count);
 NodePtr make_skip(NodePtr upstream, std::int64_t count);
 NodePtr make_shard(NodePtr upstream, std::int64_t rank, std::int64_t world);
 NodePtr make_repeat(NodePtr upstream, std::int64_t count);
-NodePtr make_shuffle(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle);
+NodePtr make_shuffle(NodePtr upstream, std::int64_t buffer, std::int64_t seed, bool reshuffle, std::int64_t most_bytes, detail::GaugePtr gauge);
 
 // ---- transform.cpp
 NodePtr make_map(NodePtr upstream, ElementFunction f);
@@ -77,8 +135,46 @@ NodePtr make_concatenate(NodePtr first, NodePtr second);
 NodePtr make_zip(std::vector<NodePtr> upstreams);
 NodePtr make_enumerate(NodePtr upstream, std::int64_t start);
 
+// ---- stateful.cpp
+NodePtr make_scan(NodePtr upstream, Tensors state, StateFunction f);
+NodePtr make_take_while(NodePtr upstream, ElementPredicate predicate);
+NodePtr make_unique(NodePtr upstream);
+NodePtr make_ignore_errors(NodePtr upstream, std::shared_ptr<SkipCount> count);
+NodePtr make_resample(NodePtr upstream, ElementNumber class_of, std::vector<double> target, std::vector<double> initial, std::int64_t seed);
+
+// ---- interleave.cpp
+NodePtr make_flat_map(NodePtr upstream, ElementDataset f);
+NodePtr make_interleave(NodePtr upstream, ElementDataset f, const InterleaveOptions& options);
+/// Each element from the dataset whose number `choice` gives.
+NodePtr make_choose(std::vector<NodePtr> upstreams, NodePtr choice, bool stop_on_empty);
+/// Numbers below weights.size(), drawn by weight without end: draw i of a pass is a function of (seed, pass, i).
+NodePtr make_draws(std::vector<double> weights, std::int64_t seed);
+
+// ---- windows.cpp
+using WindowDataset = std::function<Dataset(std::int64_t key, const Dataset& window)>;
+NodePtr make_windows(NodePtr upstream, detail::StructurePtr structure, std::int64_t size, const WindowOptions& options, WindowDataset reduce);
+NodePtr make_window_map(NodePtr upstream, detail::StructurePtr structure, std::int64_t size, const WindowOptions& options, std::function<Tensors(const Dataset&)> f);
+NodePtr make_groups(NodePtr upstream, detail::StructurePtr structure, ElementNumber key, WindowDataset reduce, std::function<std::int64_t(std::int64_t)> size);
+
+// ---- uneven_batches.cpp
+NodePtr make_padded_batch(NodePtr upstream, std::int64_t size, PaddedBatchOptions options);
+NodePtr make_ragged_batch(NodePtr upstream, detail::StructurePtr structure, detail::StructurePtr result, std::int64_t size, bool drop_remainder);
+
+// ---- cache.cpp
+NodePtr make_memory_cache(NodePtr upstream, detail::GaugePtr gauge);
+NodePtr make_file_cache(NodePtr upstream, std::string path, bool compressed);
+
 // ---- background.cpp
-/// `threads` threads read ahead, up to `capacity` elements, and apply `f` where there is one. The order is kept.
-NodePtr make_background(NodePtr upstream, ElementFunction f, int threads, std::int64_t capacity);
+struct BackgroundOptions {
+  int threads = 1;
+  std::int64_t capacity = 1;    // elements
+  bool automatic = false;       // begin with two and double up to the capacity while the consumer finds nothing
+  std::int64_t most_bytes = 0;  // 0: no limit
+  detail::GaugePtr gauge = nullptr;
+};
+/// `threads` threads read ahead and apply `f` where there is one. The order is kept.
+NodePtr make_background(NodePtr upstream, ElementFunction f, BackgroundOptions options);
+/// The same over a stream that is open already; `begin` starts the threads at once.
+StreamPtr<Tensors> background_stream(StreamPtr<Tensors> upstream, BackgroundOptions options, bool begin);
 
 }  // namespace lockstep::io

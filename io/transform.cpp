@@ -13,6 +13,11 @@ class MapNode final : public Node {
  public:
   MapNode(NodePtr upstream, ElementFunction f) : upstream_(std::move(upstream)), f_(std::move(f)) {}
   std::int64_t cardinality() const override { return upstream_->cardinality(); }
+  NodePtr of_files(std::int64_t rank, std::int64_t world) const override {
+    NodePtr part = upstream_->of_files(rank, world);
+    return part ? make_map(std::move(part), f_) : nullptr;
+  }
+  std::optional<Computed> computed() const override { return Computed{upstream_, f_, 0}; }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
     struct Mapped final : Stream<Tensors> {
       Mapped(StreamPtr<Tensors> upstream, const ElementFunction& f) : upstream(std::move(upstream)), f(f) {}
@@ -40,6 +45,10 @@ class FilterNode final : public Node {
   std::int64_t cardinality() const override {
     const std::int64_t n = upstream_->cardinality();
     return n == 0 ? 0 : kUnknown;
+  }
+  NodePtr of_files(std::int64_t rank, std::int64_t world) const override {
+    NodePtr part = upstream_->of_files(rank, world);
+    return part ? make_filter(std::move(part), predicate_) : nullptr;
   }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
     struct Filtered final : Stream<Tensors> {

@@ -5,9 +5,10 @@ find_dependency(hwy)
 find_dependency(nlohmann_json)
 find_dependency(ZLIB)
 find_dependency(PNG)
+find_dependency(JPEG)
 find_dependency(MPI COMPONENTS CXX)
 find_dependency(Threads)
-foreach(LIBRARY dnnl hdf5_serial lapacke re2 xxhash zip)  # not their CMake packages, which ask for more than the libraries
+foreach(LIBRARY dnnl farmhash fftw3 fftw3f hdf5_serial lapacke protobuf re2 utf8proc xxhash zip)  # not their CMake packages, which ask for more than the libraries
   if(NOT TARGET Lockstep::${LIBRARY})
     find_library(LOCKSTEP_${LIBRARY}_LIBRARY ${LIBRARY})
     if(NOT LOCKSTEP_${LIBRARY}_LIBRARY)

@@ -45,12 +45,13 @@ void add_bench(CLI::App& app) {
   static lockstep::bench::ScalingOptions scaling;
   static std::vector<int> ranks;
   static lockstep::bench::CheckpointOptions checkpoint;
+  static lockstep::bench::InputPipelineOptions pipeline;
   bench->add_option("suite", suite, "eager, ops, graph, pipeline, steps, allreduce, scaling or checkpoint")->required()->check(CLI::IsMember({"eager", "ops", "graph", "pipeline", "steps", "allreduce", "scaling", "checkpoint"}));
   bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
   bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20 or gpt; default: all (steps), mlp (scaling)");
-  bench->add_option("--threads", threads, "steps: threads of an op")->check(CLI::PositiveNumber);
+  bench->add_option("--threads", threads, "steps: threads of an op; pipeline: that decode")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
   bench->add_flag("--fit", fit, "steps: Model::fit itself (book_mlp, mlp)");
   bench->add_option("--ranks", ranks, "allreduce: how many ranks; scaling: each number of them: 1,2,4")->delimiter(',')->check(CLI::Range(1, 1 << 12));
@@ -65,7 +66,8 @@ void add_bench(CLI::App& app) {
   bench->add_option("--emulate-step-ms", scaling.emulate_ms, "scaling: sleep F,B ms for forward and backward pass, as a host does while a device computes")->delimiter(',')->expected(2)->check(CLI::NonNegativeNumber);
   bench->add_option("--megabytes", checkpoint.megabytes, "checkpoint: of the weights")->check(CLI::PositiveNumber);
   bench->add_option("--rounds", checkpoint.rounds, "checkpoint: how often each is measured")->check(CLI::PositiveNumber);
-  bench->add_option("--directory", checkpoint.directory, "checkpoint: where to write");
+  bench->add_option("--directory", checkpoint.directory, "checkpoint, pipeline: where to write");
+  bench->add_option("--images", pipeline.images, "pipeline: JPEGs in the file of records")->check(CLI::PositiveNumber);
   bench->callback([] {
     namespace b = lockstep::bench;
     all_reduce.json = scaling.json = checkpoint.json = json;
@@ -77,7 +79,15 @@ void add_bench(CLI::App& app) {
     if (suite == "scaling") return b::run_scaling(scaling);
     if (suite == "checkpoint") return b::run_checkpoint(checkpoint);
     if (suite == "steps") return b::run_steps({workload, threads, seconds, json, profile, fit});
-    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : suite == "graph" ? b::graph_cases() : b::pipeline_cases(), filter, json, seconds);
+    if (suite == "pipeline") {
+      pipeline = {.filter = filter, .seconds = seconds, .threads = std::max(2, threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
+      b::run_input_pipelines(pipeline);
+      std::vector<b::Case> rows = b::pipeline_cases();
+      std::erase_if(rows, [](const b::Case& each) { return each.name.find(filter) == std::string::npos; });
+      if (!rows.empty()) b::run(b::pipeline_cases(), filter, json, seconds);
+      return;
+    }
+    b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), filter, json, seconds);
   });
 }
 

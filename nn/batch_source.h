@@ -15,6 +15,10 @@ inline constexpr std::int64_t kUnknown = -2;
 struct DatasetState {
   std::int64_t epoch = 0;
   std::int64_t offset = 0;
+  /// Where so many ranks read the pass, a stream each: `offset` is that of each of them. 0: one stream.
+  std::int64_t ranks = 0;
+  /// What was left then has been dealt out to another number of ranks, which have taken so many elements of it, all together.
+  std::int64_t rest = 0;
   friend bool operator==(const DatasetState&, const DatasetState&) = default;
 };
 
@@ -33,6 +37,9 @@ class BatchSource {
   /// For sources that deliver a rank's part of each batch: the rows of the last one, all ranks' together. kUnknown: batches are whole, and
   /// each rank takes its part of them.
   virtual std::int64_t global_rows() const { return kUnknown; }
+  /// For sources of which every rank has another: this one's pass has ended, and the ranks have taken a step that others still had a batch for; or
+  /// (`over`) no rank had one any more.
+  virtual void idle(bool over) { static_cast<void>(over); }
 };
 
 }  // namespace lockstep::nn

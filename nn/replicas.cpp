@@ -53,7 +53,8 @@ BatchPart Replicas::part(Tensors rows, std::int64_t global_rows) const {
 
 bool Replicas::next_own(BatchSource& source, BatchPart& batch) {
   Tensors rows;
-  const bool found = source.next(rows);
+  const bool found = !ended_ && source.next(rows);  // one that has ended would begin its next pass
+  ended_ = !found && several();
   if (!several()) return batch = {std::move(rows), {}}, found;
   if (found && (rows.empty() || rows[0].ndim() == 0)) throw InvalidArgumentError("a batch without rows cannot be a rank's part", "fit");
   if (found) last_ = rows;
@@ -68,7 +69,8 @@ bool Replicas::next_own(BatchSource& source, BatchPart& batch) {
     if (r < index_) before += each;
     total += each;
   }
-  if (finished == count_) return false;
+  if (!found) source.idle(finished == count_);
+  if (finished == count_) return ended_ = false;
   if (!found) {
     if (last_.empty()) throw InvalidArgumentError("rank " + std::to_string(index_) + " has no data at all", "fit");
     for (const Tensor& each : last_) rows.push_back(each[slice(0, 0)]);

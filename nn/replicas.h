@@ -57,6 +57,7 @@ class Replicas {
   int index_, count_;
   std::optional<int> shards_;
   Tensors last_;  // of next_own(): the shapes of an empty batch
+  bool ended_ = false;  // of next_own(): the source's pass, while others' go on
 };
 
 }  // namespace lockstep::nn

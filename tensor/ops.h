@@ -160,6 +160,8 @@ Tensor segment_max(const Tensor& data, const Tensor& segment_ids);
 Tensor unsorted_segment_sum(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments);
 Tensor unsorted_segment_mean(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments);
 Tensor unsorted_segment_max(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments);
+Tensor unsorted_segment_min(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments);
+Tensor unsorted_segment_prod(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments);
 
 // ---- shape and arrangement
 
@@ -211,6 +213,7 @@ Tensor scatter_nd(const Tensor& indices, const Tensor& updates, const Ints& shap
 Tensor tensor_scatter_add(const Tensor& x, const Tensor& indices, const Tensor& updates);
 Tensor tensor_scatter_sub(const Tensor& x, const Tensor& indices, const Tensor& updates);
 Tensor tensor_scatter_max(const Tensor& x, const Tensor& indices, const Tensor& updates);
+Tensor tensor_scatter_min(const Tensor& x, const Tensor& indices, const Tensor& updates);
 Tensor tensor_scatter_update(const Tensor& x, const Tensor& indices, const Tensor& updates);
 Tensor dynamic_stitch(std::span<const Tensor> inputs);
 

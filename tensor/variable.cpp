@@ -161,6 +161,21 @@ const Variable& Variable::scatter_max(const Tensor& indices, const Tensor& updat
   return update(*this, op, {column(indices), updates});
 }
 
+const Variable& Variable::scatter_min(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_min");
+  return update(*this, op, {column(indices), updates});
+}
+
+const Variable& Variable::scatter_mul(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_mul");
+  return update(*this, op, {column(indices), updates});
+}
+
+const Variable& Variable::scatter_div(const Tensor& indices, const Tensor& updates) const {
+  static const OpDef& op = find_op("tensor_scatter_div");
+  return update(*this, op, {column(indices), updates});
+}
+
 const Variable& Variable::scatter_nd_update(const Tensor& indices, const Tensor& updates) const {
   static const OpDef& op = find_op("tensor_scatter_update");
   return update(*this, op, {indices, updates});

@@ -61,6 +61,9 @@ class Variable {
   const Variable& scatter_add(const Tensor& indices, const Tensor& updates) const;
   const Variable& scatter_sub(const Tensor& indices, const Tensor& updates) const;
   const Variable& scatter_max(const Tensor& indices, const Tensor& updates) const;
+  const Variable& scatter_min(const Tensor& indices, const Tensor& updates) const;
+  const Variable& scatter_mul(const Tensor& indices, const Tensor& updates) const;
+  const Variable& scatter_div(const Tensor& indices, const Tensor& updates) const;
   /// As tensor_scatter_update and its kin: `indices` (n, depth) name cells or slices.
   const Variable& scatter_nd_update(const Tensor& indices, const Tensor& updates) const;
   const Variable& scatter_nd_add(const Tensor& indices, const Tensor& updates) const;

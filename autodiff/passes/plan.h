@@ -15,7 +15,7 @@ struct PlanOptions {
   bool memory_plan = true;  // storages share the arena by lifetime; off: each has its own part
   bool parallel = true;     // independent branches beside each other
   bool capture = true;      // on a GPU: a call is a CUDA graph
-  Device device;            // that runs it
+  Device device = {};       // that runs it
   std::string name = "a function";
 };
 

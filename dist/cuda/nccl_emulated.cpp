@@ -3,8 +3,9 @@
 #include <memory>
 #include <vector>
 
-#include <lockstep/dist/cuda/nccl.h>
+#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/tensor/cuda/kernel.h>
+#include <lockstep/tensor/cuda/nccl.h>
 #include <lockstep/tensor/cuda/stream.h>
 
 namespace lockstep::cuda {

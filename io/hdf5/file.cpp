@@ -364,6 +364,11 @@ void require_range(std::int64_t begin, std::int64_t end, std::int64_t elements, 
 
 }  // namespace
 
+std::int64_t File::offset(const std::string& path) const {
+  const haddr_t offset = H5Dget_offset(open_dataset(id_, path_, bytes_, path).dataset);
+  H5Eclear2(H5E_DEFAULT);
+  return offset == HADDR_UNDEF ? 0 : std::int64_t(offset);
+}
 TensorSpec File::spec(const std::string& path) const {
   be_silent();
   if (!contains(path)) throw NotFoundError("'" + path_ + "' has no dataset '" + path + "'", "hdf5");

@@ -38,6 +38,8 @@ class File {
   /// The same into memory for them.
   void read_into(const std::string& path, std::int64_t begin, std::int64_t end, void* target) const;
   TensorSpec spec(const std::string& path) const;
+  /// Where a dataset's elements begin in the file, in bytes; 0 if they are not in one piece.
+  std::int64_t offset(const std::string& path) const;
   /// Throws DataLossError for a path that leads over a link to another file or to another path: a file is what it holds itself.
   bool contains(const std::string& path) const;
 

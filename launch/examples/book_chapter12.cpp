@@ -9,6 +9,7 @@ int main() try {
   lockstep::random::set_seed(42);
   book::tensors();
   book::variables();
+  book::data_structures();
   book::losses();
   book::components();
   book::metrics();

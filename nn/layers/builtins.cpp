@@ -4,6 +4,9 @@
 #include <lockstep/nn/layers/attention.h>
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/hashing.h>
+#include <lockstep/nn/layers/image.h>
+#include <lockstep/nn/layers/lookup.h>
 #include <lockstep/nn/layers/merging.h>
 #include <lockstep/nn/layers/normalization.h>
 #include <lockstep/nn/layers/pooling.h>
@@ -11,6 +14,7 @@
 #include <lockstep/nn/layers/recurrent.h>
 #include <lockstep/nn/layers/regularization.h>
 #include <lockstep/nn/layers/reshaping.h>
+#include <lockstep/nn/layers/text.h>
 #include <lockstep/nn/sequential.h>
 
 namespace lockstep::nn {
@@ -103,10 +107,20 @@ void Layer::register_builtins() {
     register_class(component_class<TimeDistributed>("TimeDistributed", kModule));
 
     register_class(component_class<Rescaling>("Rescaling", kModule));
+    register_class(component_class<Resizing>("Resizing", kModule));
+    register_class(component_class<CenterCrop>("CenterCrop", kModule));
+    register_class(component_class<RandomFlip>("RandomFlip", kModule));
+    register_class(component_class<RandomCrop>("RandomCrop", kModule));
+    register_class(component_class<RandomContrast>("RandomContrast", kModule));
+    register_class(component_class<RandomBrightness>("RandomBrightness", kModule));
     register_class(component_class<Normalization>("Normalization", kModule));
     register_class(component_class<Discretization>("Discretization", kModule));
     register_class(component_class<CategoryEncoding>("CategoryEncoding", kModule));
     register_class(component_class<IntegerLookup>("IntegerLookup", kModule));
+    register_class(component_class<StringLookup>("StringLookup", kModule));
+    register_class(component_class<TextVectorization>("TextVectorization", kModule));
+    register_class(component_class<Hashing>("Hashing", kModule));
+    register_class(component_class<HashedCrossing>("HashedCrossing", kModule));
 
     register_class(component_class<InputLayer>("InputLayer", kModule));
     ComponentClass sequential = component_class<Sequential>("Sequential", kModule), functional = component_class<Functional>("Functional", kModule, {}, {"Model"});

@@ -9,9 +9,11 @@ namespace {
 class ConvLSTMCell : public RnnCell {
  public:
   explicit ConvLSTMCell(ConvLSTM2D::Options options) : RnnCell("conv_lstm_cell", options.dtype), options_(std::move(options)) {}
-  double dropout() const override { return options_.dropout; }
-  double recurrent_dropout() const override { return options_.recurrent_dropout; }
+  bool drops() const override { return options_.dropout > 0 || options_.recurrent_dropout > 0; }
   std::optional<std::int64_t> seed() const override { return options_.seed; }
+  std::vector<CellMasks> draw_masks(const Generator& generator, const Shape& input, DType dtype) const override {
+    return {lstm::draw_masks(generator, input, state_shapes(input)[0], options_.dropout, options_.recurrent_dropout, 4, dtype)};
+  }
 
   std::vector<Shape> state_shapes(const Shape& input) const override {
     Shape shape{input[0]};
@@ -24,14 +26,14 @@ class ConvLSTMCell : public RnnCell {
     return {shape, shape};
   }
 
-  Tensor project(const Tensor& x) override {
-    const Tensor y = spatial::conv(x, kernel_, {.strides = options_.strides.values, .padding = options_.padding, .dilations = options_.dilation_rate.values});
+  Tensor project(std::span<const Tensor> x) override {
+    const Tensor y = lstm::by_gate(x, kernel_, [&](const Tensor& input, const Tensor& kernel) { return spatial::conv(input, kernel, {.strides = options_.strides.values, .padding = options_.padding, .dilations = options_.dilation_rate.values}); });
     return bias_.defined() ? y + bias_ : y;
   }
 
-  Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) override {
-    const Tensor h = recurrent_mask.defined() ? states[0] * recurrent_mask : states[0];
-    const Tensor sums = projected + spatial::conv(h, recurrent_, {.strides = {1, 1}, .padding = "same", .dilations = {1, 1}});
+  Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override {
+    const Tensors h = lstm::masked(states[0], masks.empty() ? std::span<const Tensor>() : std::span<const Tensor>(masks[0].recurrent));
+    const Tensor sums = projected + lstm::by_gate(h, recurrent_, [](const Tensor& input, const Tensor& kernel) { return spatial::conv(input, kernel, {.strides = {1, 1}, .padding = "same", .dilations = {1, 1}}); });
     return lstm::step(sums, states[1], *options_.activation, *options_.recurrent_activation);
   }
 

@@ -1,10 +1,13 @@
 #pragma once
-// What LSTM and ConvLSTM have in common. Private to the room.
+// What LSTM, ConvLSTM and GRU have in common: gates, and dropout that each gate has to itself. Private to the room.
 
+#include <span>
 #include <vector>
 
 #include <lockstep/nn/activations.h>
 #include <lockstep/nn/initializers.h>
+#include <lockstep/nn/layers/recurrent.h>
+#include <lockstep/nn/layers/regularization.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
@@ -24,6 +27,34 @@ inline Tensors step(const Tensor& sums, const Tensor& carry, const Activation& a
   const Tensor c = gate(z[1]) * carry + gate(z[0]) * activation(z[2]);
   const Tensor h = gate(z[3]) * activation(c);
   return {h, h, c};
+}
+
+/// Masks of a sequence for one cell: `count` for the input, and for the first state, where its rate is not zero.
+inline CellMasks draw_masks(const Generator& generator, const Shape& input, const Shape& state, double dropout, double recurrent_dropout, std::int64_t count, DType dtype) {
+  CellMasks masks;
+  for (std::int64_t gate = 0; gate < count; ++gate) {
+    if (dropout > 0) masks.input.push_back(dropout_mask(generator, input, dropout, dtype));
+    if (recurrent_dropout > 0) masks.recurrent.push_back(dropout_mask(generator, state, recurrent_dropout, dtype));
+  }
+  return masks;
+}
+
+/// `x` under each mask; itself without any.
+inline Tensors masked(const Tensor& x, std::span<const Tensor> masks) {
+  if (masks.empty()) return {x};
+  Tensors all;
+  for (const Tensor& mask : masks) all.push_back(x * mask);
+  return all;
+}
+
+/// `product` of one input and the kernel, or of each gate's input and its columns of the kernel (its last axis), side by side.
+template <class F>
+Tensor by_gate(std::span<const Tensor> inputs, const Tensor& kernel, F&& product) {
+  if (inputs.size() == 1) return product(inputs[0], kernel);
+  const std::vector<Tensor> kernels = split(kernel, std::int64_t(inputs.size()), -1);
+  std::vector<Tensor> parts;
+  for (std::size_t gate = 0; gate < inputs.size(); ++gate) parts.push_back(product(inputs[gate], kernels[gate]));
+  return concat(parts, -1);
 }
 
 }  // namespace lockstep::nn::lstm

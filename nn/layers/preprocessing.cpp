@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
 
+#include <lockstep/nn/layers/categories.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 
@@ -14,18 +14,6 @@ namespace lockstep::nn {
 namespace {
 
 Ints dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-template <class T>
-void fixed(Fields& f, const char* key, T value) {
-  const T given = value;
-  f.field(key, value);
-  if (value != given) throw UnimplementedError("'" + std::string(key) + "' must be left at its default");
-}
-
-void require_mode(const std::string& mode, bool with_int, const char* layer) {
-  if (mode == "one_hot" || mode == "multi_hot" || mode == "count" || (with_int && mode == "int")) return;
-  throw InvalidArgumentError(std::string("output_mode must be ") + (with_int ? "\"int\", " : "") + "\"one_hot\", \"multi_hot\" or \"count\", got \"" + mode + "\"", layer);
-}
 
 }  // namespace
 
@@ -70,12 +58,59 @@ void Normalization::build(const Shape& input) {
   count_ = add_weight("count", {}, {.initializer = "zeros", .trainable = false, .dtype = int64});
 }
 
-void Normalization::adapt(const Tensor& data) {
+/// Rows seen, then mean and sum of squared differences of each index, in float64.
+std::vector<double> Normalization::summary_of(const Tensor& data) const {
+  const Ints reduced = reduced_axes(data.shape());
+  double rows = 1;
+  for (const std::int64_t axis : reduced) rows *= double(data.shape()[int(axis)]);
+  const auto [mean, variance] = moments(cast(data, float64), reduced);
+  std::vector<double> summary{rows};
+  for (const double each : mean.to_vector<double>()) summary.push_back(each);
+  for (const double each : variance.to_vector<double>()) summary.push_back(each * rows);
+  return summary;
+}
+
+/// Two summaries as one (Chan, Golub and LeVeque).
+static std::vector<double> joined_moments(std::vector<double> a, const std::vector<double>& b) {
+  if (a.empty() || a[0] == 0) return b;
+  if (b.empty() || b[0] == 0) return a;
+  const std::size_t width = a.size() / 2;
+  const double rows = a[0] + b[0];
+  for (std::size_t i = 1; i <= width; ++i) {
+    const double difference = b[i] - a[i];
+    a[width + i] += b[width + i] + difference * difference * a[0] * b[0] / rows;
+    a[i] += difference * b[0] / rows;
+  }
+  a[0] = rows;
+  return a;
+}
+
+void Normalization::finish(const std::vector<double>& summary, const AdaptOptions& options) {
+  std::vector<double> all;
+  for (const std::string& each : detail::summaries_of_ranks(detail::bytes_of_numbers(summary), options, "moments of " + name())) all = joined_moments(std::move(all), detail::numbers_of_bytes(each));
+  require(!all.empty() && all[0] > 0, "there are no data to adapt to");
+  const std::size_t width = all.size() / 2;
+  std::vector<double> mean(all.begin() + 1, all.begin() + 1 + std::ptrdiff_t(width)), variance(all.begin() + 1 + std::ptrdiff_t(width), all.end());
+  for (double& each : variance) each /= all[0];
+  const Ints shape(mean_.variable().shape().begin(), mean_.variable().shape().end());
+  mean_.assign(cast(reshape(constant(mean), shape), mean_.variable().dtype()));
+  variance_.assign(cast(reshape(constant(variance), shape), variance_.variable().dtype()));
+}
+
+void Normalization::adapt(const Tensor& data, const AdaptOptions& options) {
   require(!options_.mean, "mean and variance were given: there is nothing to adapt");
   build_for(data.shape());
-  const auto [mean, variance] = moments(cast(data, float64), reduced_axes(data.shape()));
-  mean_.assign(cast(mean, mean_.variable().dtype()));
-  variance_.assign(cast(variance, variance_.variable().dtype()));
+  finish(summary_of(data), options);
+}
+
+void Normalization::adapt(BatchSource& source, const AdaptOptions& options) {
+  require(!options_.mean, "mean and variance were given: there is nothing to adapt");
+  std::vector<double> summary;
+  detail::for_each_batch(source, options, [&](const Tensor& batch) {
+    build_for(batch.shape());
+    summary = joined_moments(std::move(summary), summary_of(batch));
+  });
+  finish(summary, options);
 }
 
 Tensor Normalization::call(const Tensor& x) {
@@ -96,6 +131,11 @@ Tensor Normalization::call(const Tensor& x) {
 
 // ---- categories
 
+void detail::require_mode(const std::string& mode, bool with_int, const char* layer) {
+  if (mode == "one_hot" || mode == "multi_hot" || mode == "count" || (with_int && mode == "int")) return;
+  throw InvalidArgumentError(std::string("output_mode must be ") + (with_int ? "\"int\", " : "") + "\"one_hot\", \"multi_hot\" or \"count\", got \"" + mode + "\"", layer);
+}
+
 Tensor encode_categories(const Tensor& indices, const std::string& output_mode, std::int64_t depth, DType dtype, const Tensor& weights) {
   if (output_mode == "int") return cast(indices, dtype);
   const Tensor rows = indices.ndim() == 0 ? expand_dims(indices, 0) : indices;
@@ -109,11 +149,11 @@ void CategoryEncoding::fields(Fields& f) {
   Layer::fields(f);
   f.field("num_tokens", options_.num_tokens);
   f.field("output_mode", options_.output_mode);
-  fixed(f, "sparse", false);
+  detail::fixed(f, "sparse", false);
 }
 void CategoryEncoding::configured() {
   require(options_.num_tokens > 0, "num_tokens must be positive, got " + std::to_string(options_.num_tokens));
-  require_mode(options_.output_mode, false, "CategoryEncoding");
+  detail::require_mode(options_.output_mode, false, "CategoryEncoding");
 }
 Tensors CategoryEncoding::call(std::span<const Tensor> inputs, const CallOptions& options) {
   static_cast<void>(options);
@@ -134,7 +174,7 @@ void Discretization::fields(Fields& f) {
   f.field("num_bins", options_.num_bins);
   f.field("epsilon", options_.epsilon);
   f.field("output_mode", options_.output_mode);
-  fixed(f, "sparse", false);
+  detail::fixed(f, "sparse", false);
   std::string shown = name();
   f.field("name", shown);
   if (shown != name()) set_name(shown);
@@ -146,33 +186,97 @@ void Discretization::fields(Fields& f) {
   if (dtype != dtype_policy().name()) set_dtype_policy(dtype);
 }
 void Discretization::configured() {
-  require_mode(options_.output_mode, true, "Discretization");
+  detail::require_mode(options_.output_mode, true, "Discretization");
   require(!options_.num_bins || *options_.num_bins > 0, "num_bins must be positive");
   require(options_.epsilon > 0, "epsilon must be positive, got " + std::to_string(options_.epsilon));
   if (options_.bin_boundaries) require(std::is_sorted(options_.bin_boundaries->begin(), options_.bin_boundaries->end()), "bin_boundaries must ascend");
 }
 
-void Discretization::adapt(const Tensor& data) {
-  require(options_.num_bins.has_value(), "adapt needs num_bins");
+namespace {
+
+/// Points and how many values each stands for, the points ascending.
+struct Quantiles {
+  std::vector<double> points, weights;
+};
+
+/// 1 / epsilon of the values, at equal steps.
+Quantiles summarize(const Tensor& data, double epsilon) {
   std::vector<float> values = cast(data, float32).to_vector<float>();
-  require(!values.empty(), "there are no data");
   std::sort(values.begin(), values.end());
-  // A summary of 1 / epsilon of the values, at equal steps; then the boundaries where their cumulated weights reach k / num_bins.
-  const double step = std::max(double(values.size()) * options_.epsilon, 1.0);
-  std::vector<double> points;
-  for (std::size_t i = std::size_t(step - 1); i < values.size(); i += std::size_t(step)) points.push_back(values[i]);
-  std::vector<double> boundaries;
-  const double bins = double(*options_.num_bins), count = double(points.size());
-  if (count < bins) {
-    boundaries.assign(points.begin(), points.end() - 1);
-  } else {
-    for (std::int64_t k = 1; k < *options_.num_bins; ++k) {
-      const double at = std::max(0.0, double(k) / bins * count - 1);  // point i stands for the share (i + 1) / count
-      const auto below = std::min(points.size() - 1, std::size_t(at)), above = std::min(points.size() - 1, below + 1);
-      boundaries.push_back(double(float(points[below] + (at - double(below)) * (points[above] - points[below]))));
-    }
+  const double step = std::max(double(values.size()) * epsilon, 1.0);
+  Quantiles summary;
+  for (std::size_t i = std::size_t(step - 1); i < values.size(); i += std::size_t(step)) summary.points.push_back(values[i]), summary.weights.push_back(step);
+  return summary;
+}
+
+/// numpy.interp: `at` on the line through (x[i], y[i]), level beyond its ends.
+double interpolate(double at, const std::vector<double>& x, const std::vector<double>& y) {
+  const auto above = std::upper_bound(x.begin(), x.end(), at);
+  if (above == x.begin()) return y.front();
+  if (above == x.end()) return y.back();
+  const std::size_t i = std::size_t(above - x.begin());
+  return y[i - 1] + (at - x[i - 1]) / (x[i] - x[i - 1]) * (y[i] - y[i - 1]);
+}
+
+/// About 1 / epsilon points, where the cumulated weights reach multiples of epsilon.
+Quantiles compress(const Quantiles& summary, double epsilon) {
+  if (double(summary.points.size()) * epsilon < 1) return summary;
+  std::vector<double> sums, shares;
+  double total = 0;
+  for (const double weight : summary.weights) sums.push_back(total += weight);
+  for (const double sum : sums) shares.push_back(sum / total);
+  Quantiles result;
+  double before = 0;
+  const auto count = std::int64_t(std::ceil(1.0 / epsilon));  // as numpy.arange(0, 1, epsilon)
+  for (std::int64_t k = 0; k < count; ++k) {
+    const double share = epsilon + double(k) * epsilon, sum = interpolate(share, shares, sums);
+    result.points.push_back(double(float(interpolate(share, shares, summary.points))));
+    result.weights.push_back(double(float(sum - std::exchange(before, sum))));
   }
-  options_.bin_boundaries = boundaries;
+  return result;
+}
+
+Quantiles merged(const Quantiles& a, const Quantiles& b, double epsilon) {
+  std::vector<std::pair<double, double>> all;
+  for (const Quantiles* each : {&a, &b})
+    for (std::size_t i = 0; i < each->points.size(); ++i) all.emplace_back(each->points[i], each->weights[i]);
+  std::stable_sort(all.begin(), all.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  Quantiles result;
+  for (const auto& [point, weight] : all) result.points.push_back(point), result.weights.push_back(weight);
+  return compress(result, epsilon);
+}
+
+}  // namespace
+
+void Discretization::adapt(const Tensor& data, const AdaptOptions& options) {
+  require(options_.num_bins.has_value(), "adapt needs num_bins");
+  const Quantiles summary = merged(summarize(data, options_.epsilon), {}, options_.epsilon);
+  std::vector<double> numbers = summary.points;
+  numbers.insert(numbers.end(), summary.weights.begin(), summary.weights.end());
+  finish(numbers, options);
+}
+
+void Discretization::adapt(BatchSource& source, const AdaptOptions& options) {
+  require(options_.num_bins.has_value(), "adapt needs num_bins");
+  Quantiles summary;
+  detail::for_each_batch(source, options, [&](const Tensor& batch) { summary = merged(summarize(batch, options_.epsilon), summary, options_.epsilon); });
+  std::vector<double> numbers = summary.points;
+  numbers.insert(numbers.end(), summary.weights.begin(), summary.weights.end());
+  finish(numbers, options);
+}
+
+void Discretization::finish(const std::vector<double>& numbers, const AdaptOptions& options) {
+  Quantiles all;
+  for (const std::string& each : detail::summaries_of_ranks(detail::bytes_of_numbers(numbers), options, "quantiles of " + name())) {
+    const std::vector<double> theirs = detail::numbers_of_bytes(each);
+    const auto half = std::ptrdiff_t(theirs.size() / 2);
+    const Quantiles summary{{theirs.begin(), theirs.begin() + half}, {theirs.begin() + half, theirs.end()}};
+    all = all.points.empty() ? summary : merged(summary, all, options_.epsilon);
+  }
+  require(!all.points.empty(), "there are no data");
+  std::vector<double> boundaries = compress(all, 1.0 / double(*options_.num_bins)).points;
+  boundaries.pop_back();
+  options_.bin_boundaries = std::move(boundaries);
 }
 
 Tensor Discretization::call(const Tensor& x) {
@@ -180,85 +284,6 @@ Tensor Discretization::call(const Tensor& x) {
   const Tensor boundaries = cast(constant(*options_.bin_boundaries), x.dtype());
   const Tensor bins = cast(reshape(searchsorted(boundaries, reshape(x, {-1}), "right"), dims(x.shape())), int32);
   return encode_categories(bins, options_.output_mode, std::int64_t(options_.bin_boundaries->size()) + 1, options_.output_mode == "int" ? int32 : compute_dtype());
-}
-
-// ---- IntegerLookup
-
-void IntegerLookup::fields(Fields& f) {
-  Layer::fields(f);
-  f.field("invert", options_.invert);
-  f.field("max_tokens", options_.max_tokens);
-  f.field("num_oov_indices", options_.num_oov_indices);
-  f.field("oov_token", options_.oov_token);
-  f.field("mask_token", options_.mask_token);
-  f.field("output_mode", options_.output_mode);
-  fixed(f, "sparse", false);
-  fixed(f, "pad_to_max_tokens", false);
-  fixed(f, "vocabulary_dtype", std::string("int64"));
-  fixed(f, "idf_weights", std::optional<std::vector<double>>());
-  f.field("vocabulary", options_.vocabulary);
-  Json size = options_.vocabulary ? Json(vocabulary_size()) : Json(nullptr);  // follows from the others
-  f.field("vocabulary_size", size);
-  fixed(f, "oov_method", std::string("floormod"));
-  fixed(f, "salt", std::optional<std::string>());
-}
-void IntegerLookup::configured() {
-  require_mode(options_.output_mode, true, "IntegerLookup");
-  require(options_.num_oov_indices >= 0, "num_oov_indices must not be negative");
-  require(!options_.max_tokens || *options_.max_tokens > 1, "max_tokens must be above 1");
-  require(!options_.invert || options_.output_mode == "int", "an inverted lookup has output_mode \"int\"");
-  if (!options_.vocabulary) return;
-  Ints sorted = *options_.vocabulary;
-  std::sort(sorted.begin(), sorted.end());
-  require(std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end(), "the vocabulary repeats a number");
-}
-
-std::int64_t IntegerLookup::vocabulary_size() const {
-  const std::int64_t mask = options_.mask_token && options_.output_mode == "int" ? 1 : 0;
-  return mask + options_.num_oov_indices + (options_.vocabulary ? std::int64_t(options_.vocabulary->size()) : 0);
-}
-
-void IntegerLookup::adapt(const Tensor& data) {
-  std::map<std::int64_t, std::int64_t> counts;
-  for (const std::int64_t value : cast(data, int64).to_vector<std::int64_t>())
-    if (value != options_.mask_token && value != options_.oov_token) ++counts[value];
-  std::vector<std::pair<std::int64_t, std::int64_t>> order;
-  for (const auto& [value, count] : counts) order.emplace_back(count, value);
-  std::sort(order.rbegin(), order.rend());  // ties: the larger number first, as Keras has it
-  options_.vocabulary = Ints();
-  const std::int64_t room = options_.max_tokens.value_or(std::int64_t(order.size()) + vocabulary_size()) - vocabulary_size();
-  for (std::size_t i = 0; i < order.size() && std::int64_t(i) < room; ++i) options_.vocabulary->push_back(order[i].second);
-}
-
-Tensor IntegerLookup::call(const Tensor& x) {
-  if (!options_.vocabulary) throw FailedPreconditionError("there is no vocabulary: give it, or call adapt", "IntegerLookup");
-  const Ints& words = *options_.vocabulary;
-  const auto n = std::int64_t(words.size());
-  const Tensor values = cast(x, int64);
-  const std::int64_t first = vocabulary_size() - n, mask = first - options_.num_oov_indices;
-  const auto number = [](std::int64_t value) { return scalar(value, int64); };
-  if (options_.invert) {
-    std::vector<std::int64_t> table(std::size_t(first), options_.oov_token);
-    if (mask) table[0] = *options_.mask_token;
-    table.insert(table.end(), words.begin(), words.end());
-    const Tensor inside = logical_and(values >= 0, values < vocabulary_size());
-    return where(inside, gather(constant(table), where(inside, values, zeros_like(values))), number(options_.oov_token));
-  }
-  // Binary search in the sorted vocabulary; `position` says where a sorted word stood.
-  std::vector<std::int64_t> position(words.size()), sorted(words.size());
-  std::iota(position.begin(), position.end(), 0);
-  std::sort(position.begin(), position.end(), [&](std::int64_t a, std::int64_t b) { return words[std::size_t(a)] < words[std::size_t(b)]; });
-  for (std::size_t i = 0; i < sorted.size(); ++i) sorted[i] = words[std::size_t(position[i])];
-  Tensor result = options_.num_oov_indices > 1 ? mod(values, number(options_.num_oov_indices)) + mask : full(x.shape(), options_.num_oov_indices == 1 ? mask : -1, int64);
-  if (n > 0) {
-    const Tensor place = clip_by_value(cast(reshape(searchsorted(constant(sorted), reshape(values, {-1})), dims(x.shape())), int64), 0, n - 1);
-    const Tensor found = equal(gather(constant(sorted), place), values);
-    result = where(found, gather(constant(position), place) + first, result);
-  }
-  if (mask) result = where(equal(values, number(*options_.mask_token)), number(0), result);
-  if (!result.is_symbolic() && options_.num_oov_indices == 0)
-    for (const std::int64_t each : result.data<std::int64_t>()) require(each >= 0, "a number is not in the vocabulary, and there are no indices for such (num_oov_indices = 0)");
-  return encode_categories(result, options_.output_mode, vocabulary_size(), options_.output_mode == "int" ? int64 : compute_dtype());
 }
 
 }  // namespace lockstep::nn

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include <lockstep/nn/adapt.h>
 #include <lockstep/nn/layer.h>
 
 namespace lockstep::nn {
@@ -37,8 +38,9 @@ class Normalization : public Layer {
   Normalization() = default;
   /// Throws InvalidArgumentError if only one of mean and variance is given.
   explicit Normalization(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { Normalization::configured(); }
-  /// Mean and variance of the data.
-  void adapt(const Tensor& data);
+  /// Mean and variance of the data, in float64.
+  void adapt(const Tensor& data, const AdaptOptions& options = {});
+  void adapt(BatchSource& source, const AdaptOptions& options = {});
   void fields(Fields& f) override;
   void configured() override;
 
@@ -48,12 +50,11 @@ class Normalization : public Layer {
 
  private:
   Ints reduced_axes(const Shape& input) const;
+  std::vector<double> summary_of(const Tensor& data) const;
+  void finish(const std::vector<double>& summary, const AdaptOptions& options);
   Options options_;
   Weight mean_, variance_, count_;
 };
-
-/// Whole numbers as "one_hot" (one per row), "multi_hot" (which occur) or "count" (how often) rows of `depth` numbers.
-Tensor encode_categories(const Tensor& indices, const std::string& output_mode, std::int64_t depth, DType dtype, const Tensor& weights = {});
 
 /// The number of boundaries at or below each element.
 class Discretization : public Layer {
@@ -69,8 +70,9 @@ class Discretization : public Layer {
   };
   Discretization() = default;
   explicit Discretization(Options options) : Layer(options.name), options_(std::move(options)) { Discretization::configured(); }
-  /// Boundaries at the quantiles of the data.
-  void adapt(const Tensor& data);
+  /// Boundaries at the quantiles of the data, to about epsilon.
+  void adapt(const Tensor& data, const AdaptOptions& options = {});
+  void adapt(BatchSource& source, const AdaptOptions& options = {});
   const std::optional<std::vector<double>>& bin_boundaries() const { return options_.bin_boundaries; }
   void fields(Fields& f) override;
   void configured() override;
@@ -79,6 +81,7 @@ class Discretization : public Layer {
   Tensor call(const Tensor& x) override;
 
  private:
+  void finish(const std::vector<double>& numbers, const AdaptOptions& options);
   Options options_;
 };
 
@@ -98,35 +101,6 @@ class CategoryEncoding : public Layer {
  protected:
   /// Throws InvalidArgumentError, outside of a trace, for a number that is not in [0, num_tokens).
   Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
-
- private:
-  Options options_;
-};
-
-/// The position of each whole number in a vocabulary, after the mask token and the indices for what is not in it.
-class IntegerLookup : public Layer {
- public:
-  struct Options {
-    std::optional<std::int64_t> max_tokens = {};
-    std::int64_t num_oov_indices = 1;
-    std::optional<std::int64_t> mask_token = {};
-    std::int64_t oov_token = -1;
-    std::optional<Ints> vocabulary = {};
-    /// From positions to numbers.
-    bool invert = false;
-    std::string output_mode = "int";
-    std::string name = {};
-  };
-  IntegerLookup() = default;
-  explicit IntegerLookup(Options options) : Layer(options.name), options_(std::move(options)) { IntegerLookup::configured(); }
-  /// The numbers of the data, the most frequent first.
-  void adapt(const Tensor& data);
-  std::int64_t vocabulary_size() const;
-  void fields(Fields& f) override;
-  void configured() override;
-
- protected:
-  Tensor call(const Tensor& x) override;
 
  private:
   Options options_;

@@ -48,8 +48,10 @@ std::shared_ptr<RnnCell> as_cell(const Ref<Layer>& layer, const char* owner) {
 Tensors RnnCell::call(std::span<const Tensor> inputs, const CallOptions& options) {
   static_cast<void>(options);
   require(inputs.size() == 1 + state_shapes(inputs[0].shape()).size(), "the inputs are x and the states, got " + std::to_string(inputs.size()) + " tensors");
-  return step(project(inputs[0]), inputs.subspan(1), {});
+  return step(project(inputs.first(1)), inputs.subspan(1), {});
 }
+
+std::vector<CellMasks> RnnCell::draw_masks(const Generator&, const Shape&, DType) const { return std::vector<CellMasks>(cell_count()); }
 
 // ---- RNN
 
@@ -86,7 +88,7 @@ void RNN::build(std::span<const Shape> inputs) {
   cell_ = track(cell->name(), cell);
   const Shape step = step_shape(inputs[0]);
   cell_->build_for(step);
-  if (cell_->dropout() > 0 || cell_->recurrent_dropout() > 0) generator_ = add_generator("seed_generator", cell_->seed());
+  if (cell_->drops()) generator_ = add_generator("seed_generator", cell_->seed());
   if (!sequence_.stateful) return;
   int number = 0;
   for (const Shape& shape : cell_->state_shapes(step)) states_.push_back(add_state("state_" + std::to_string(number++), zeros(shape, compute_dtype())));
@@ -109,19 +111,17 @@ Tensors RNN::call(std::span<const Tensor> inputs, const CallOptions& options) {
     x = reverse(x, 1);
     if (mask.defined()) mask = reverse(mask, 1);
   }
-  Tensor recurrent_mask;
-  if (options.training && generator_) {
-    Shape one = x.shape();
-    one[1] = 1;
-    if (cell_->dropout() > 0) x = x * dropout_mask(*generator_, one, cell_->dropout(), x.dtype());
-    if (cell_->recurrent_dropout() > 0) recurrent_mask = dropout_mask(*generator_, shapes[0], cell_->recurrent_dropout(), x.dtype());
-  }
-  const std::vector<Tensor> projected = unstack(unfold_steps(cell_->project(fold_steps(x)), batch, steps), 1);
+  const std::vector<CellMasks> dropped = options.training && generator_ ? cell_->draw_masks(*generator_, step_shape(x.shape()), x.dtype()) : std::vector<CellMasks>();
+  Tensors seen;  // by the gates
+  if (!dropped.empty())
+    for (const Tensor& each : dropped[0].input) seen.push_back(fold_steps(x * expand_dims(each, 1)));
+  if (seen.empty()) seen.push_back(fold_steps(x));
+  const std::vector<Tensor> projected = unstack(unfold_steps(cell_->project(seen), batch, steps), 1);
   const std::vector<Tensor> masks = mask.defined() ? unstack(mask, 1) : std::vector<Tensor>();
   std::vector<Tensor> outputs;
   Tensor output;
   for (std::size_t t = 0; t < projected.size(); ++t) {
-    Tensors next = cell_->step(projected[t], std::span<const Tensor>(states), recurrent_mask);
+    Tensors next = cell_->step(projected[t], std::span<const Tensor>(states), dropped);
     if (masks.empty()) {
       output = next[0];
       for (std::size_t i = 0; i < states.size(); ++i) states[i] = next[i + 1];
@@ -201,39 +201,48 @@ void UnitCell::build(std::span<const Shape> inputs) {
   bias_ = add_weight("bias", shape, {.initializer = forget ? lstm::forget_bias(options_.bias_initializer, options_.units) : options_.bias_initializer, .regularizer = options_.bias_regularizer, .constraint = options_.bias_constraint});
 }
 
-Tensor UnitCell::project(const Tensor& x) {
-  const Tensor product = matmul(x, kernel_);
+std::vector<CellMasks> UnitCell::draw_masks(const Generator& generator, const Shape& input, DType dtype) const {
+  return {lstm::draw_masks(generator, input, state_shapes(input)[0], options_.dropout, options_.recurrent_dropout, options_.recurrent_dropout > 0 ? gates_of(kind_) : 1, dtype)};
+}
+
+Tensor UnitCell::project(std::span<const Tensor> x) {
+  const Tensor product = lstm::by_gate(x, kernel_, [](const Tensor& input, const Tensor& kernel) { return matmul(input, kernel); });
   if (!bias_.defined()) return product;
   const Tensor bias = bias_;
   return product + (bias.ndim() == 2 ? bias[0] : bias);
 }
 
-Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) {
-  const Tensor h = recurrent_mask.defined() ? states[0] * recurrent_mask : states[0];
+/// h R, with h as each gate sees it.
+Tensor UnitCell::recurrent_product(const Tensor& h, std::span<const Tensor> masks) const {
+  return lstm::by_gate(lstm::masked(h, masks), recurrent_, [](const Tensor& input, const Tensor& kernel) { return matmul(input, kernel); });
+}
+
+Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> all_masks) {
+  const std::span<const Tensor> masks = all_masks.empty() ? std::span<const Tensor>() : std::span<const Tensor>(all_masks[0].recurrent);
+  const Tensor& h = states[0];
   const Activation &activation = *options_.activation, &gate = *options_.recurrent_activation;
   if (kind_ == CellKind::simple) {
-    const Tensor y = activation(projected + matmul(h, recurrent_));
+    const Tensor y = activation(projected + recurrent_product(h, masks));
     return {y, y};
   }
-  if (kind_ == CellKind::lstm) return lstm::step(projected + matmul(h, recurrent_), states[1], activation, gate);
+  if (kind_ == CellKind::lstm) return lstm::step(projected + recurrent_product(h, masks), states[1], activation, gate);
   // GRU: update z, reset r, candidate.
-  const std::int64_t units = options_.units;
   const std::vector<Tensor> x = split(projected, 3, -1);
-  const Tensor recurrent = recurrent_;
   Tensor z, r, candidate;
   if (options_.reset_after) {
-    Tensor inner = matmul(h, recurrent);
+    Tensor inner = recurrent_product(h, masks);
     if (bias_.defined()) inner = inner + bias_.value()[1];
     const std::vector<Tensor> part = split(inner, 3, -1);
     z = gate(x[0] + part[0]);
     r = gate(x[1] + part[1]);
     candidate = activation(x[2] + r * part[2]);
   } else {
-    const std::vector<Tensor> kernels = split(recurrent, Ints{2 * units, units}, -1);
-    const std::vector<Tensor> part = split(matmul(h, kernels[0]), 2, -1);
-    z = gate(x[0] + part[0]);
-    r = gate(x[1] + part[1]);
-    candidate = activation(x[2] + matmul(r * h, kernels[1]));
+    const std::vector<Tensor> kernels = split(recurrent_.value(), 3, -1);
+    const Tensors seen = lstm::masked(h, masks);
+    const auto of_gate = [&](std::size_t gate) -> const Tensor& { return seen[seen.size() > 1 ? gate : 0]; };
+    z = gate(x[0] + matmul(of_gate(0), kernels[0]));
+    r = gate(x[1] + matmul(of_gate(1), kernels[1]));
+    candidate = activation(x[2] + matmul(r * of_gate(2), kernels[2]));
   }
   const Tensor y = z * states[0] + (1 - z) * candidate;
   return {y, y};
@@ -279,10 +288,7 @@ void StackedRNNCells::fields(Fields& f) {
 }
 void StackedRNNCells::configured() {
   require(!given_.empty(), "there are no cells");
-  for (const Ref<Layer>& cell : given_) {
-    const auto each = as_cell(cell, "StackedRNNCells");
-    require(each->dropout() == 0 && each->recurrent_dropout() == 0, "dropout inside stacked cells is not there: put Dropout layers between stacked RNNs");
-  }
+  for (const Ref<Layer>& cell : given_) as_cell(cell, "StackedRNNCells");
 }
 void StackedRNNCells::build(std::span<const Shape> inputs) {
   Shape input = inputs[0];
@@ -307,15 +313,39 @@ std::vector<Shape> StackedRNNCells::state_shapes(const Shape& input) const {
   }
   return result;
 }
-Tensor StackedRNNCells::project(const Tensor& x) { return cells_.front()->project(x); }
-Tensors StackedRNNCells::step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) {
+bool StackedRNNCells::drops() const {
+  return std::any_of(given_.begin(), given_.end(), [](const Ref<Layer>& cell) { return as_cell(cell, "StackedRNNCells")->drops(); });
+}
+std::optional<std::int64_t> StackedRNNCells::seed() const {
+  for (const Ref<Layer>& cell : given_)
+    if (const auto seed = as_cell(cell, "StackedRNNCells")->seed()) return seed;
+  return {};
+}
+std::size_t StackedRNNCells::cell_count() const {
+  std::size_t count = 0;
+  for (const Ref<Layer>& cell : given_) count += as_cell(cell, "StackedRNNCells")->cell_count();
+  return count;
+}
+std::vector<CellMasks> StackedRNNCells::draw_masks(const Generator& generator, const Shape& input, DType dtype) const {
+  std::vector<CellMasks> masks;
+  Shape each = input;
+  for (const auto& cell : cells_) {
+    for (CellMasks& drawn : cell->draw_masks(generator, each, dtype)) masks.push_back(std::move(drawn));
+    each = cell->state_shapes(each).front();
+  }
+  return masks;
+}
+Tensor StackedRNNCells::project(std::span<const Tensor> x) { return cells_.front()->project(x); }
+Tensors StackedRNNCells::step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) {
   Tensors result = {Tensor()};
   Tensor x = projected;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
-    if (i > 0) x = cells_[i]->project(x);
+    const std::span<const CellMasks> own = masks.empty() ? masks : masks.first(cells_[i]->cell_count());
+    if (i > 0) x = cells_[i]->project(lstm::masked(x, own.empty() ? std::span<const Tensor>() : std::span<const Tensor>(own[0].input)));
     const std::size_t count = cells_[i]->state_shapes(x.shape()).size();
-    const Tensors next = cells_[i]->step(x, states.first(count), recurrent_mask);
+    const Tensors next = cells_[i]->step(x, states.first(count), own);
     states = states.subspan(count);
+    masks = masks.subspan(own.size());
     x = next[0];
     result.append(next.begin() + 1, next.end());
   }

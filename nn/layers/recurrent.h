@@ -7,19 +7,27 @@
 
 namespace lockstep::nn {
 
+/// What dropout multiplies a cell's input and first state with, the same at every step of a sequence: nothing, one mask, or one for each gate.
+struct CellMasks {
+  Tensors input, recurrent;
+};
+
 /// One step of a recurrent layer. As a layer its inputs are x and the states, its outputs the output and the new states.
 class RnnCell : public Layer {
  public:
   /// Shapes of the states for an input of one step, batch included.
   virtual std::vector<Shape> state_shapes(const Shape& input) const = 0;
-  /// What of a step depends on the input alone; the batch axis may hold all steps.
-  virtual Tensor project(const Tensor& x) { return x; }
-  /// The output, then the new states. `recurrent_mask`, if defined, multiplies the first state (dropout).
-  virtual Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) = 0;
-  /// Rates of dropout on the inputs and on the state; one mask for all steps of a sequence.
-  virtual double dropout() const { return 0; }
-  virtual double recurrent_dropout() const { return 0; }
+  /// What of a step depends on the input alone; the batch axis may hold all steps. `x` is the input, or the input as each gate sees it (CellMasks::input).
+  virtual Tensor project(std::span<const Tensor> x) { return x[0]; }
+  /// The output, then the new states. `masks` are those of draw_masks, or none.
+  virtual Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) = 0;
+  /// Does it drop anything in training?
+  virtual bool drops() const { return false; }
   virtual std::optional<std::int64_t> seed() const { return {}; }
+  /// New masks for a sequence whose steps are of shape `input`, batch included; as many as cell_count().
+  virtual std::vector<CellMasks> draw_masks(const Generator& generator, const Shape& input, DType dtype) const;
+  /// Cells that this one consists of.
+  virtual std::size_t cell_count() const { return 1; }
 
  protected:
   using Layer::Layer;
@@ -96,6 +104,7 @@ struct RecurrentOptions {
   Ref<Constraint> kernel_constraint = {};
   Ref<Constraint> recurrent_constraint = {};
   Ref<Constraint> bias_constraint = {};
+  /// Of the input and of the state, the same elements at every step. With recurrent_dropout every gate has masks of its own, as in Keras.
   double dropout = 0;
   double recurrent_dropout = 0;
   /// GRU: the reset gate acts after the recurrent product, which has a bias of its own.
@@ -110,11 +119,11 @@ enum class CellKind : std::uint8_t { simple, lstm, gru };
 class UnitCell : public RnnCell {
  public:
   std::vector<Shape> state_shapes(const Shape& input) const override;
-  Tensor project(const Tensor& x) override;
-  Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) override;
-  double dropout() const override { return options_.dropout; }
-  double recurrent_dropout() const override { return options_.recurrent_dropout; }
+  Tensor project(std::span<const Tensor> x) override;
+  Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override;
+  bool drops() const override { return options_.dropout > 0 || options_.recurrent_dropout > 0; }
   std::optional<std::int64_t> seed() const override { return options_.seed; }
+  std::vector<CellMasks> draw_masks(const Generator& generator, const Shape& input, DType dtype) const override;
   void fields(Fields& f) override;
   /// Throws InvalidArgumentError unless units > 0 and the rates are in [0, 1].
   void configured() override;
@@ -127,6 +136,8 @@ class UnitCell : public RnnCell {
  private:
   CellKind kind_;
   RecurrentOptions options_;
+  Tensor recurrent_product(const Tensor& h, std::span<const Tensor> masks) const;
+
   Weight kernel_, recurrent_, bias_;
 };
 
@@ -172,8 +183,12 @@ class StackedRNNCells : public RnnCell {
   StackedRNNCells() = default;
   explicit StackedRNNCells(std::vector<Ref<Layer>> cells, std::string name = {});
   std::vector<Shape> state_shapes(const Shape& input) const override;
-  Tensor project(const Tensor& x) override;
-  Tensors step(const Tensor& projected, std::span<const Tensor> states, const Tensor& recurrent_mask) override;
+  Tensor project(std::span<const Tensor> x) override;
+  Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override;
+  bool drops() const override;
+  std::optional<std::int64_t> seed() const override;
+  std::vector<CellMasks> draw_masks(const Generator& generator, const Shape& input, DType dtype) const override;
+  std::size_t cell_count() const override;
   void fields(Fields& f) override;
   void configured() override;
 

@@ -67,6 +67,16 @@ class UnavailableError : public Error {
  public:
   using Error::Error;
 };
+/// Asked for beyond the end: a closed queue that is empty, a place outside of an array of tensors.
+class OutOfRangeError : public Error {
+ public:
+  using Error::Error;
+};
+/// Broken off on purpose: what waited for a queue that was closed.
+class CancelledError : public Error {
+ public:
+  using Error::Error;
+};
 /// Something did not happen in the time that was given to it.
 class DeadlineExceededError : public Error {
  public:

@@ -135,6 +135,16 @@ Tensor unsorted_segment_mean(const Tensor& data, const Tensor& segment_ids, std:
   return apply(op, {data, segment_ids}, {{"num_segments", num_segments}});
 }
 
+Tensor unsorted_segment_min(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments) {
+  static const OpDef& op = find_op("unsorted_segment_min");
+  return apply(op, {data, segment_ids}, {{"num_segments", num_segments}});
+}
+
+Tensor unsorted_segment_prod(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments) {
+  static const OpDef& op = find_op("unsorted_segment_prod");
+  return apply(op, {data, segment_ids}, {{"num_segments", num_segments}});
+}
+
 Tensor unsorted_segment_max(const Tensor& data, const Tensor& segment_ids, std::int64_t num_segments) {
   static const OpDef& op = find_op("unsorted_segment_max");
   return apply(op, {data, segment_ids}, {{"num_segments", num_segments}});
@@ -342,6 +352,11 @@ Tensor tensor_scatter_add(const Tensor& x, const Tensor& indices, const Tensor& 
 
 Tensor tensor_scatter_sub(const Tensor& x, const Tensor& indices, const Tensor& updates) {
   static const OpDef& op = find_op("tensor_scatter_sub");
+  return apply(op, {x, indices, updates});
+}
+
+Tensor tensor_scatter_min(const Tensor& x, const Tensor& indices, const Tensor& updates) {
+  static const OpDef& op = find_op("tensor_scatter_min");
   return apply(op, {x, indices, updates});
 }
 

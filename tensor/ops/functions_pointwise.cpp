@@ -2,6 +2,7 @@
 
 #include <lockstep/tensor/ops.h>
 
+#include <lockstep/tensor/complex.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops/functions.h>
 
@@ -13,6 +14,7 @@ Tensor neg(const Tensor& x) {
 }
 
 Tensor abs(const Tensor& x) {
+  if (x.defined() && is_complex(x.dtype())) return complex_abs(x);
   static const OpDef& op = find_op("abs");
   return apply(op, {x});
 }

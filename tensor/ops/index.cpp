@@ -320,7 +320,7 @@ Gradients along_gradient_gradient(G context) { return {Gradient(), take_along_ax
 
 // ---- scatter
 
-enum class Scatter { update, add, sub, max };
+enum class Scatter { update, add, sub, mul, div, max, min };
 
 template <Scatter S, class T>
 void scatter_row(T* to, const T* from, std::int64_t n) {
@@ -331,8 +331,12 @@ void scatter_row(T* to, const T* from, std::int64_t n) {
       if constexpr (S == Scatter::update) to[i] = from[i];
       else if constexpr (S == Scatter::sub && std::is_integral_v<T>) to[i] = static_cast<T>(std::uint64_t(to[i]) - std::uint64_t(from[i]));
       else if constexpr (S == Scatter::sub) to[i] = static_cast<T>(static_cast<C>(to[i]) - static_cast<C>(from[i]));
-      else if constexpr (!std::is_same_v<T, std::complex<float>> && !std::is_same_v<T, std::complex<double>>)
-        to[i] = static_cast<C>(to[i]) < static_cast<C>(from[i]) ? from[i] : to[i];
+      else if constexpr (S == Scatter::mul && std::is_integral_v<T>) to[i] = static_cast<T>(std::uint64_t(to[i]) * std::uint64_t(from[i]));
+      else if constexpr (S == Scatter::mul) to[i] = static_cast<T>(static_cast<C>(to[i]) * static_cast<C>(from[i]));
+      else if constexpr (S == Scatter::div) to[i] = static_cast<T>(static_cast<C>(to[i]) / static_cast<C>(from[i]));
+      else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>) throw InternalError("complex numbers have no order");
+      else if constexpr (S == Scatter::max) to[i] = static_cast<C>(to[i]) < static_cast<C>(from[i]) ? from[i] : to[i];
+      else to[i] = static_cast<C>(from[i]) < static_cast<C>(to[i]) ? from[i] : to[i];
     }
 }
 
@@ -388,8 +392,8 @@ Gradients scatter_update_gradient(G context) {
   const Tensor up = context.upstream();
   return {tensor_scatter_update(up, context.input(1), zeros_like(context.input(2))), Gradient(), gather_nd(up, context.input(1))};
 }
-/// Whoever holds the maximum shares the gradient equally.
-Gradients scatter_max_gradient(G context) {
+/// Whoever holds the maximum (minimum) shares the gradient equally.
+Gradients scatter_extreme_gradient(G context) {
   const Tensor &x = context.input(0), &indices = context.input(1), &updates = context.input(2);
   const Tensor up = context.upstream();
   const Tensor x_holds = cast(equal(x, context.output()), up.dtype());
@@ -530,8 +534,14 @@ std::vector<OpDef> index_rows() {
   };
   scatter("tensor_scatter_add", "operand 0 with updates added at the places that index tuples name; repeats all add", scatter_cpu<Scatter::add>, scatter_add_gradient, scatter_samples);
   scatter("tensor_scatter_sub", "operand 0 with updates subtracted at the places that index tuples name", scatter_cpu<Scatter::sub>, scatter_sub_gradient, scatter_samples);
-  scatter("tensor_scatter_max", "the larger of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::max>, scatter_max_gradient, distinct);
+  scatter("tensor_scatter_max", "the larger of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::max>, scatter_extreme_gradient, distinct);
   rows.back().dtypes = {{{kReal, 0}, {kIndexInts, 1}, {kReal, 0}}};
+  scatter("tensor_scatter_min", "the smaller of operand 0 and the updates at the places that index tuples name", scatter_cpu<Scatter::min>, scatter_extreme_gradient, distinct);
+  rows.back().dtypes = {{{kReal, 0}, {kIndexInts, 1}, {kReal, 0}}};
+  const auto variables_only = not_differentiable("it updates variables, as TensorFlow's scatter_mul and scatter_div, which have no gradient");
+  scatter("tensor_scatter_mul", "operand 0 multiplied by updates at the places that index tuples name; repeats all multiply", scatter_cpu<Scatter::mul>, variables_only, scatter_samples);
+  scatter("tensor_scatter_div", "operand 0 divided by updates at the places that index tuples name; floats", scatter_cpu<Scatter::div>, variables_only, scatter_samples);
+  rows.back().dtypes = {{{kFloats, 0}, {kIndexInts, 1}, {kFloats, 0}}};
   scatter("tensor_scatter_update", "operand 0 with updates put at the places that index tuples name; of repeats the last one wins", scatter_cpu<Scatter::update>, scatter_update_gradient, distinct);
   rows.back().dtypes = {{{kAny, 0}, {kIndexInts, 1}, {kAny, 0}}};
   rows.push_back(base("where_index", "int64 (n, ndim): where the elements are true, in row-major order", 1, same(kBool), {}, where_index_infer, nullptr, not_differentiable("its result is an index"), onnx("NonZero"), {{.inputs = {{.dtype = boolean, .shape = {2, 3}, .low = 0}}}}));

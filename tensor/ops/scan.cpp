@@ -114,15 +114,20 @@ Gradients cumulative_logsumexp_gradient(G c) {
 
 // ---- segments
 
-enum class Segment { sum, mean, max };
+enum class Segment { sum, mean, max, min, prod };
 
-/// What an empty segment gives: 0, or the lowest number for unsorted maxima.
+/// What an empty segment gives: 0, for unsorted maxima the lowest number, for minima the largest, for products 1.
 template <Segment S, bool Sorted, class T>
 T empty_value() {
   if constexpr (S == Segment::max && !Sorted) {
     if constexpr (kLow<T>) return std::is_same_v<T, Half> ? T(-65504.0f) : T(-3.3895313892515355e38f);
     else return std::numeric_limits<T>::lowest();
   }
+  if constexpr (S == Segment::min) {
+    if constexpr (kLow<T>) return std::is_same_v<T, Half> ? T(65504.0f) : T(3.3895313892515355e38f);
+    else return std::numeric_limits<T>::max();
+  }
+  if constexpr (S == Segment::prod) return static_cast<T>(compute_t<T>(1));
   return T();
 }
 
@@ -140,6 +145,8 @@ void fold_segments(const T* x, const std::vector<std::int64_t>& ids, std::int64_
     for (std::int64_t i = 0; i < inner; ++i) {
       const C value = static_cast<C>(from[i]);
       if constexpr (S == Segment::max) to[i] = first || value > to[i] || value != value ? value : to[i];
+      else if constexpr (S == Segment::min) to[i] = first || value < to[i] || value != value ? value : to[i];
+      else if constexpr (S == Segment::prod) to[i] = first ? value : Product::apply(to[i], value);
       else to[i] = Sum::apply(to[i], value);
     }
   }
@@ -255,13 +262,25 @@ Gradients unsorted_mean_gradient(G c) {
   return {gather_segments(up / as_column(counts, up), c.input(1), c.input(0)), Gradient()};
 }
 
-Gradients unsorted_max_gradient(G c) {
+Gradients unsorted_extreme_gradient(G c) {
   const Tensor up = c.upstream();
   const Tensor &data = c.input(0), &ids = c.input(1);
   const Tensor chosen = cast(equal(data, gather_segments(c.output(), ids, data)), up.dtype());
   const Tensor count = unsorted_segment_sum(chosen, ids, c.integer("num_segments"));
   const Tensor one = scalar(1, up.dtype());
   return {gather_segments(up / maximum(count, one), ids, data) * chosen, Gradient()};
+}
+
+/// The product of all others, also where one of them is 0.
+Gradients unsorted_prod_gradient(G c) {
+  const Tensor &data = c.input(0), &ids = c.input(1);
+  const std::int64_t segments = c.integer("num_segments");
+  const Tensor up = c.upstream(), zero = scalar(0, up.dtype()), one = scalar(1, up.dtype());
+  const Tensor is_zero = equal(data, zero), others = where(is_zero, one, data);
+  const Tensor zeros = unsorted_segment_sum(cast(is_zero, up.dtype()), ids, segments);
+  const Tensor without_zeros = gather_segments(unsorted_segment_prod(others, ids, segments), ids, data);
+  const Tensor product = where(is_zero, without_zeros, gather_segments(c.output(), ids, data) / others);
+  return {gather_segments(where(zeros > one, zero, up), ids, data) * product, Gradient()};
 }
 
 std::vector<AttrDef> scan_attrs() {
@@ -311,7 +330,9 @@ std::vector<OpDef> scan_rows() {
   };
   unsorted("unsorted_segment_sum", "sums of the rows of each segment, ids in any order; negative ids are dropped", unsorted_sum_gradient, unsorted_cpu<Segment::sum>);
   unsorted("unsorted_segment_mean", "means of the rows of each segment, ids in any order; empty ones give 0", unsorted_mean_gradient, unsorted_cpu<Segment::mean>);
-  unsorted("unsorted_segment_max", "maxima of the rows of each segment, ids in any order; empty ones give the lowest number", unsorted_max_gradient, unsorted_cpu<Segment::max>);
+  unsorted("unsorted_segment_max", "maxima of the rows of each segment, ids in any order; empty ones give the lowest number", unsorted_extreme_gradient, unsorted_cpu<Segment::max>);
+  unsorted("unsorted_segment_min", "minima of the rows of each segment, ids in any order; empty ones give the largest number", unsorted_extreme_gradient, unsorted_cpu<Segment::min>);
+  unsorted("unsorted_segment_prod", "products of the rows of each segment, ids in any order; empty ones give 1", unsorted_prod_gradient, unsorted_cpu<Segment::prod>);
   return rows;
 }
 

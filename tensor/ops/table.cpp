@@ -23,11 +23,31 @@ std::vector<OpDef> pool_rows();
 std::vector<OpDef> normalization_rows();
 std::vector<OpDef> softmax_rows();
 std::vector<OpDef> random_rows();
+std::vector<OpDef> complex_rows();
+std::vector<OpDef> fft_rows();
+std::vector<OpDef> dct_rows();
+std::vector<OpDef> signal_rows();
+std::vector<OpDef> spectral_rows();
+std::vector<OpDef> resize_rows();
+std::vector<OpDef> image_rows();
+std::vector<OpDef> color_rows();
+std::vector<OpDef> image_quality_rows();
+std::vector<OpDef> boxes_rows();
+std::vector<OpDef> codec_rows();
+std::vector<OpDef> string_rows();
+std::vector<OpDef> unicode_rows();
+std::vector<OpDef> hash_rows();
+std::vector<OpDef> ragged_rows();
+std::vector<OpDef> sparse_rows();
+std::vector<OpDef> sparse_index_rows();
+std::vector<OpDef> set_rows();
 
 std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
   for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, sort_rows,
-                            matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows}) {
+                            matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
+                            fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows,
+                            string_rows, unicode_rows, hash_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
     std::vector<OpDef> part = family();
     std::move(part.begin(), part.end(), std::back_inserter(rows));
   }

@@ -5,8 +5,7 @@
 
 #include <lockstep/autodiff/members.h>
 #include <lockstep/autodiff/trace.h>
-#include <lockstep/tensor/constant.h>
-#include <lockstep/tensor/ops.h>
+#include <lockstep/lockstep.h>
 
 using namespace lockstep;
 using namespace lockstep::autodiff;

@@ -13,7 +13,7 @@ constexpr double kTolerance = 1e-7;
 
 /// Does a gradient flow through the sample at all?
 bool flows(const Sample& sample) {
-  return std::any_of(sample.inputs.begin(), sample.inputs.end(), [](const Sample::Operand& operand) { return operand.dtype == float64; });
+  return std::any_of(sample.inputs.begin(), sample.inputs.end(), [](const Sample::Operand& operand) { return operand.dtype == float64 || operand.dtype == complex128; });
 }
 bool has_gradient(const OpDef& op) {
   return (op.gradient.rule || op.compose) && std::any_of(op.samples.begin(), op.samples.end(), flows);

@@ -130,7 +130,7 @@ TEST(OpNames, AreSuggestedForATypo) {
   for (const OpDef& row : op_table()) {
     if (row.name.size() < 6) continue;
     std::string typo(row.name);
-    typo.back() = 'q';
+    typo.back() = typo.back() == 'q' ? 'w' : 'q';
     try {
       find_op(typo);
       ADD_FAILURE() << typo << " was found";
@@ -211,7 +211,7 @@ TEST_P(ReductionOp, InfersWhatItComputesOverAnyAxes) {
 /// The value itself as a tensor that a trace may overwrite or fuse: every sample's elements are below the bound.
 Tensor within_trace(const Tensor& x) {
   if (x.dtype() == boolean) return logical_or(x, scalar(false, boolean));
-  if (is_integer(x.dtype()) || is_float(x.dtype())) return minimum(x, scalar(x.dtype() == int8 ? 120 : 2000, x.dtype()));
+  if (is_integer(x.dtype()) || is_float(x.dtype())) return minimum(x, scalar(itemsize(x.dtype()) == 1 ? 120 : 2000, x.dtype()));
   return x;
 }
 /// Something that a fusion can take the result into.
@@ -227,10 +227,12 @@ std::set<std::string> all_passes() {
 std::optional<Sample> in_float32(const OpDef& op, Sample sample) {
   bool any = false;
   for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
-    if (sample.inputs[i].dtype != float64) continue;
+    const bool complex_numbers = sample.inputs[i].dtype == complex128;
+    if (sample.inputs[i].dtype != float64 && !complex_numbers) continue;
     const auto& rules = op.dtypes.inputs;
-    if (!rules[std::min(i, rules.size() - 1)].allowed.contains(float32)) return {};
-    sample.inputs[i].dtype = float32;
+    const DType low = complex_numbers ? complex64 : float32;
+    if (!rules[std::min(i, rules.size() - 1)].allowed.contains(low)) return {};
+    sample.inputs[i].dtype = low;
     any = true;
   }
   return any ? std::optional(sample) : std::nullopt;

@@ -27,6 +27,8 @@ std::vector<Case> eager_cases();
 std::vector<Case> op_cases();
 std::vector<Case> graph_cases();
 std::vector<Case> pipeline_cases();
+/// STFT of a minute of sound; a part of `pipeline`.
+std::vector<Case> signal_cases();
 
 struct StepOptions {
   std::string workload;  // of workloads.h; empty: each of them in turn
@@ -76,5 +78,17 @@ struct CheckpointOptions {
 };
 /// Saves and loads beside a copy, a plain write with fsync and a plain read of as many bytes, and what saving costs a training. Throws ResourceExhaustedError.
 void run_checkpoint(const CheckpointOptions& options);
+
+struct InputPipelineOptions {
+  std::string filter = {};     // in the case's name
+  double seconds = 1;          // of reading, at least one pass
+  int threads = 2;             // that decode
+  std::int64_t images = 100000;
+  std::string directory = {};  // where the file of JPEGs is made, and stays; empty: it goes
+  bool json = false;
+};
+/// `lockstep bench pipeline`: samples a second of Fashion-MNIST and of a TFRecord file of JPEGs, from the files to augmented batches; the share of a training's time
+/// that it waits for them; and what of structures.h a pipeline of texts needs.
+void run_input_pipelines(const InputPipelineOptions& options);
 
 }  // namespace lockstep::bench

@@ -95,10 +95,11 @@ void report(bool json, const nlohmann::ordered_json& line) {
 double train(const std::string& folder, bool save, std::int64_t steps) {
   nn::Sequential model({nn::InputLayer({784}), nn::Dense(512, "relu"), nn::Dense(256, "relu"), nn::Dense(10)});
   model.compile({.optimizer = optim::Adam({.learning_rate = 1e-3}), .loss = nn::losses::SparseCategoricalCrossentropy({.from_logits = true})});
-  const Tensor x = zeros({256 * 20, 784}), y = zeros({256 * 20}, int32);
-  nn::FitOptions options{.batch_size = 256, .epochs = 1, .verbose = 0, .shuffle = false};
+  constexpr std::int64_t kBatch = 256, kEpoch = 250;  // about what Fashion-MNIST has
+  const Tensor x = zeros({kBatch * kEpoch, 784}), y = zeros({kBatch * kEpoch}, int32);
+  nn::FitOptions options{.batch_size = kBatch, .epochs = 1, .verbose = 0, .shuffle = false};
   model.fit(x, y, options);  // traced, and warm
-  options.epochs = steps / 20;
+  options.epochs = steps / kEpoch;
   if (save) options.callbacks = {io::ModelCheckpoint({.directory = folder, .every_steps = 20, .every_epochs = 0})};
   const auto start = Clock::now();
   model.fit(x, y, options);
@@ -141,7 +142,7 @@ void run_checkpoint(const CheckpointOptions& options) {
   report(options.json, {{"benchmark", "checkpoint_stall"}, {"MB", options.megabytes}, {"ms", stall * 1e3}, {"copy_ms", copy * 1e3}, {"ratio", stall / copy}});
   report(options.json, {{"benchmark", "checkpoint_durable"}, {"MB", options.megabytes}, {"ms", save * 1e3}, {"write_fsync_ms", write * 1e3}, {"ratio", save / write}});
   report(options.json, {{"benchmark", "checkpoint_load"}, {"MB", options.megabytes}, {"ms", load * 1e3}, {"read_ms", read * 1e3}, {"ratio", read / load}});
-  constexpr std::int64_t kSteps = 200;
+  constexpr std::int64_t kSteps = 1000;  // of which the wait for the last save is a small part
   std::vector<double> without, with;
   for (int round = 0; round < options.rounds; ++round) {
     without.push_back(train(folder.path + "/training", false, kSteps));

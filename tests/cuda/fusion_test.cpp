@@ -70,7 +70,6 @@ TEST(FusionSource, HasWordsForEveryPointwiseRow) {
       program.operands.push_back(operand);
       instruction.operands.push_back(int(i));
     }
-    const TensorSpec spec{dtypes[0], {8, 4}};
     std::vector<TensorSpec> specs;
     std::vector<const TensorSpec*> pointers;
     for (const DType dtype : dtypes) specs.push_back({dtype, {8, 4}});

@@ -113,6 +113,24 @@ TEST(DamagedCheckpoint, IsNamedInAWarningAndTheGenerationBeforeItIsTaken) {
   }
 }
 
+TEST(DamagedCheckpoint, LeavesTheModelAsItWasOnAllRanks) {
+  TwoGenerations saved;
+  const io::CheckpointTensor last = saved.tensors().back();
+  saved.damage([&] {
+    std::string bytes = contents(saved.shard());
+    bytes[std::size_t(last.parts[0].offset)] ^= 1;
+    write(saved.shard(), bytes);
+  });
+  const std::vector<Variable> variables = saved.model.variables();
+  for (const Variable& variable : variables) variable.assign(full(variable.shape(), 3, variable.dtype()));
+  const std::string text = error_of([&] { io::load_checkpoint(saved.model, saved.path()); });
+  EXPECT_NE(text.find("'" + last.dataset() + "' of '" + saved.shard() + "' is damaged: its checksum is"), std::string::npos) << text;
+  for (const Variable& variable : variables) EXPECT_EQ(variable.value().to_vector<float>(), std::vector<float>(std::size_t(variable.shape().numel()), 3)) << variable.path();
+  io::load_checkpoint(saved.model, saved.path(1));
+  EXPECT_NE(variables[0].value().to_vector<float>()[0], 3);
+  dist::communicator().barrier();
+}
+
 TEST(DamagedCheckpoint, WithTheShardsOfTwoRanksSwappedIsNotTaken) {
   if (dist::world_size() == 1) return;
   const TwoGenerations saved;

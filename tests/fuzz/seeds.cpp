@@ -33,12 +33,27 @@ void add_config(const std::filesystem::path& root, const std::string& name, cons
   }
 }
 
+/// Image files of all kinds of pixels; the first byte says how they are decoded.
+void add_images(const std::filesystem::path& root) {
+  const auto write = [&](const std::string& target, const std::string& name, char choice, const Tensor& file) {
+    std::ofstream(root / target / name, std::ios::binary) << choice << file.item<std::string>();
+  };
+  for (std::int64_t channels = 1; channels <= 4; ++channels) {
+    const Tensor picture = reshape(cast(range(0, 6 * 5 * channels), uint8), {6, 5, channels});
+    write("png", "bytes-" + std::to_string(channels), 0, image::encode_png(picture));
+    write("png", "words-" + std::to_string(channels), 8, image::encode_png(cast(picture, uint16) * scalar(257, uint16)));
+    if (channels % 2 == 0) continue;
+    for (const bool progressive : {false, true}) write("jpeg", (progressive ? "progressive-" : "plain-") + std::to_string(channels), 32, image::encode_jpeg(picture, {.progressive = progressive}));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   const std::filesystem::path root = argv[1];
   std::filesystem::remove_all(root);
-  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard"}) std::filesystem::create_directories(root / target);
+  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard", "png", "jpeg"}) std::filesystem::create_directories(root / target);
+  add_images(root);
   const Tensor x = ones({4, 2}), y = ones({4, 1});
   const auto save = [&](nn::Model& model, const std::string& name) {
     model.compile({.optimizer = "adam", .loss = "mse", .metrics = {"mae"}});
@@ -67,6 +82,15 @@ int main(int argc, char** argv) try {
   const std::string small = R"({"class_name":"Sequential","config":{"name":"s","layers":[{"class_name":"Dense","config":{"name":"d","units":1}}]},"build_config":{"input_shape":[null,2]}})";
   std::ofstream(root / "config" / "small") << small;
   for (int i = 0; i < 32; ++i) std::ofstream(root / "keras_file" / ("small-" + std::to_string(i)), std::ios::binary) << small << '\0' << some_bytes(i);
+  const std::string example = io::make_example({{"x", constant({1.f, 2.f, 3.f})}, {"n", constant({4, 5})}, {"s", constant({"six"})}});
+  std::ofstream(root / "records" / "example", std::ios::binary) << example;
+  for (const bool compressed : {false, true}) {
+    io::TFRecordWriter writer((root / "records" / (compressed ? "gzip" : "plain")).string(), {.compressed = compressed});
+    for (int i = 0; i < 3; ++i) writer.write(example);
+    writer.close();
+  }
+  std::ofstream(root / "csv" / "table") << "id,price,name\r\n1,2.5,\"a, \"\"b\"\"\nc\"\n-2,,x\n";
+  std::ofstream(root / "csv" / "rows") << "1,2.5,abc\n4,,x y\n\"5\",6e-1,\"q\"\n";
   // Changes of all kinds.
   for (int i = 0; i < 32; ++i) std::ofstream(root / "shard" / std::to_string(i), std::ios::binary) << some_bytes(i);
   return 0;

@@ -1,6 +1,7 @@
 #include "case.h"
 
 #include <cmath>
+#include <fstream>
 
 #include <hdf5.h>
 
@@ -156,12 +157,49 @@ const Tensor& Case::at(const std::string& name) const {
   return found->second;
 }
 
+namespace {
+
+/// Python writes NaN and Infinity, which JSON has not: they become strings.
+Json read_json(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("cannot read " + path.string());
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string quoted;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"' && (i == 0 || text[i - 1] != '\\')) inside = !inside;
+    for (const std::string word : {"-Infinity", "Infinity", "NaN"})
+      if (!inside && text.compare(i, word.size(), word) == 0) {
+        quoted += '"' + word + '"';
+        i += word.size();
+      }
+    quoted += text[i];
+  }
+  return Json::parse(quoted);
+}
+
+void for_each_json_case(const std::filesystem::path& path, const std::function<void(const Case&)>& visit) {
+  int position = 0;
+  for (const Json& spec : read_json(path)) {
+    std::string number = std::to_string(spec.value("id", position++));
+    number.insert(0, 4 - std::min<std::size_t>(4, number.size()), '0');
+    std::string name = spec.value("group", "") + "_" + spec.value("name", "");
+    // Cases without a name are called by their first text.
+    const auto text = std::find_if(spec.begin(), spec.end(), [](const Json& value) { return value.is_string(); });
+    if (name == "_") name = text == spec.end() ? std::string("case") : text->get<std::string>();
+    visit({number + "_" + name, spec, {}, path.parent_path()});
+  }
+}
+
+}  // namespace
+
 void for_each_case(const std::filesystem::path& path, const std::function<void(const Case&)>& visit) {
+  if (path.extension() == ".json") return for_each_json_case(path, visit);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, path.string());
   for (const std::string& name : links(file)) {
     const Handle group(H5Gopen2(file, name.c_str(), H5P_DEFAULT), H5Gclose, name);
-    Case c{name, Json::parse(read_text_attribute(group, "case")), {}};
+    Case c{name, Json::parse(read_text_attribute(group, "case")), {}, path.parent_path()};
     const auto dtypes = named_dtypes(c.spec);
     for (const std::string& dataset : links(group)) {
       const auto named = dtypes.find(dataset);

@@ -21,6 +21,7 @@ struct Case {
   std::string name;                            // "0012_add"
   Json spec;                                   // its attribute "case"
   std::map<std::string, lockstep::Tensor> data;
+  std::filesystem::path folder = {};           // of the file, beside which others may lie
 
   std::string op() const { return spec.at("op"); }
   std::vector<lockstep::Tensor> inputs() const;
@@ -28,7 +29,7 @@ struct Case {
   bool has(const std::string& name) const { return data.contains(name); }
 };
 
-/// Calls `visit` for each case of a file, in order. Throws std::runtime_error for a file that cannot be read.
+/// Calls `visit` for each case of a file, in order: HDF5, or JSON, whose cases have no data sets and are named by number, group and name. Throws std::runtime_error for a file that cannot be read.
 void for_each_case(const std::filesystem::path& file, const std::function<void(const Case&)>& visit);
 
 /// The attributes of a case in the form that the row declares.
@@ -63,6 +64,9 @@ void check_losses_metrics(const Case& c);
 void check_component(const Case& c);
 void check_layer(const Case& c);
 void check_training(const Case& c);
+void check_data_pipeline(const Case& c);
+void check_image_signal(const Case& c);
+void check_data_structures(const Case& c);
 
 /// Are the values of two configurations the same: of an object at least the keys of `expected`, numbers equal to 1e-12 relative, or after
 /// the rounding to float32 that Keras applies to some of its own?
@@ -71,7 +75,7 @@ bool same_value(const Json& actual, const Json& expected);
 Json without_build_config(Json json);
 /// Throws Mismatch unless `actual` has at least the keys of `expected` with these values.
 void require_config(const Json& actual, const Json& expected);
-/// Throws Mismatch unless `f` throws an error of the category that a refusal names ("InvalidArgument", "TypeError", "IndexError").
+/// Throws Mismatch unless `f` throws an error of the category that a refusal names ("InvalidArgument", "TypeError", "IndexError", "OutOfRange", "Cancelled").
 void require_refusal(const std::string& wanted, const std::function<void()>& f);
 
 }  // namespace golden

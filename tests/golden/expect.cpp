@@ -61,6 +61,8 @@ void require_refusal(const std::string& wanted, const std::function<void()>& f) 
     const bool right = wanted == "InvalidArgument" ? dynamic_cast<const InvalidArgumentError*>(&error) || dynamic_cast<const NotFoundError*>(&error)
                        : wanted == "TypeError"     ? dynamic_cast<const TypeError*>(&error) != nullptr
                        : wanted == "IndexError"    ? dynamic_cast<const IndexError*>(&error) != nullptr
+                       : wanted == "OutOfRange"    ? dynamic_cast<const OutOfRangeError*>(&error) != nullptr
+                       : wanted == "Cancelled"     ? dynamic_cast<const CancelledError*>(&error) != nullptr
                                                    : false;
     if (!right) throw Mismatch("expected " + wanted + ", got another error: " + error.what());
     return;

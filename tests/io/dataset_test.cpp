@@ -63,7 +63,7 @@ TEST(Dataset, RefusesArgumentsThatMakeNoSense) {
   EXPECT_THROW(data.repeat(-2), InvalidArgumentError);
   EXPECT_THROW(data.shard(2, 2), InvalidArgumentError);
   EXPECT_THROW(data.prefetch(0), InvalidArgumentError);
-  EXPECT_THROW(data.map([](const Tensor& x) { return x; }, {.threads = -1}), InvalidArgumentError);
+  EXPECT_THROW(data.map([](const Tensor& x) { return x; }, {.threads = -2}), InvalidArgumentError);
   EXPECT_THROW(Dataset::zip({}), InvalidArgumentError);
 }
 

@@ -158,6 +158,50 @@ TEST(GRU, DropsOneMaskForAllStepsInTrainingOnly) {
   EXPECT_NE(gru(x, {.training = true}).to_vector<float>(), gru(x, {.training = true}).to_vector<float>());
 }
 
+TEST(RnnCell, HasMasksForEveryGateWhereTheStateIsDroppedToo) {
+  const Generator generator(5, "masks");
+  const auto drawn = [&](const RnnCell& cell) { return cell.draw_masks(generator, {1, 64}, float32).at(0); };
+  EXPECT_EQ(drawn(LSTMCell({.units = 3, .dropout = 0.5})).input.size(), 1u);
+  const CellMasks masks = drawn(LSTMCell({.units = 3, .dropout = 0.5, .recurrent_dropout = 0.5}));
+  ASSERT_EQ(masks.input.size(), 4u);
+  ASSERT_EQ(masks.recurrent.size(), 4u);
+  EXPECT_EQ(masks.recurrent[0].shape(), (Shape{1, 3}));
+  for (int gate = 1; gate < 4; ++gate) EXPECT_NE(masks.input[0].to_vector<float>(), masks.input[std::size_t(gate)].to_vector<float>());
+  EXPECT_EQ(drawn(GRUCell({.units = 3, .recurrent_dropout = 0.5})).recurrent.size(), 3u);
+}
+
+TEST(RnnCell, ShowsEachGateTheInputAndTheStateUnderItsOwnMask) {
+  random::set_seed(4);
+  const Tensor x = random::normal({2, 5}), h = random::normal({2, 3}), c = random::normal({2, 3});
+  const auto check = [&](RnnCell& cell, std::size_t gates, bool carry) {
+    cell.build_for(Shape{2, 5});
+    Tensors states = {h};
+    if (carry) states.push_back(c);
+    const Tensor mask = constant({{0.f, 2.f, 0.f}, {2.f, 2.f, 0.f}}), other = constant({{2.f, 0.f, 0.f}, {0.f, 2.f, 2.f}});
+    const auto step = [&](std::size_t count, std::size_t changed) {
+      std::vector<CellMasks> masks(1);
+      for (std::size_t gate = 0; gate < count; ++gate) masks[0].recurrent.push_back(gate == changed ? other : mask);
+      Tensors inputs;
+      for (std::size_t gate = 0; gate < count; ++gate) inputs.push_back(x);
+      return cell.step(cell.project(inputs), states, masks)[0];
+    };
+    expect_near(step(gates, gates), step(1, gates), 1e-6);  // the same for all gates is one for all
+    for (std::size_t gate = 0; gate < gates; ++gate) EXPECT_NE(step(gates, gate).to_vector<float>(), step(gates, gates).to_vector<float>()) << gate;
+  };
+  LSTMCell lstm({.units = 3});
+  check(lstm, 4, true);
+  GRUCell gru({.units = 3}), old({.units = 3, .reset_after = false});
+  check(gru, 3, false);
+  check(old, 3, false);
+}
+
+TEST(StackedRNNCells, DropsWhatEachCellDrops) {
+  RNN stacked(StackedRNNCells({LSTMCell({.units = 4}), GRUCell({.units = 3, .dropout = 0.5, .recurrent_dropout = 0.25, .seed = 7})}), {.return_sequences = true});
+  const Tensor x = ones({2, 5, 4});
+  EXPECT_EQ(stacked(x).to_vector<float>(), stacked(x).to_vector<float>());
+  EXPECT_NE(stacked(x, {.training = true}).to_vector<float>(), stacked(x, {.training = true}).to_vector<float>());
+}
+
 TEST(TimeDistributed, MovesTheStateOfItsLayerOnStepByStep) {
   // As a loop over the steps does it: each is normalized by its own statistics.
   BatchNormalization alone;

@@ -12,6 +12,7 @@ namespace book {
 // The sections, in the order of the chapter.
 void tensors();
 void variables();
+void data_structures();
 void losses();
 void components();
 void metrics();

@@ -1,0 +1,249 @@
+// A pass that is kept: in memory, or in a file. What is kept is the first pass, whenever that happens, so that what comes out depends on no history.
+// A file is a TFRecord file: a record with the format's name and the elements' structure, one for each element, and one that counts them.
+
+#include <filesystem>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/io/element_bytes.h>
+#include <lockstep/io/stream.h>
+#include <lockstep/io/tfrecord.h>
+#include <lockstep/tensor/base/error.h>
+
+namespace lockstep::io {
+namespace {
+
+using Elements = std::vector<Tensors>;
+
+class MemoryCacheNode final : public Node {
+ public:
+  MemoryCacheNode(NodePtr upstream, detail::GaugePtr gauge) : upstream_(std::move(upstream)), held_(std::move(gauge)) {}
+  std::int64_t cardinality() const override { return upstream_->cardinality(); }
+  StreamPtr<Tensors> open(std::int64_t) const override { return std::make_unique<Cached>(*this); }
+
+ private:
+  class Cached final : public Stream<Tensors> {
+   public:
+    explicit Cached(const MemoryCacheNode& node) : node_(node), kept_(node.kept()) {
+      if (!kept_) upstream_ = node.upstream_->open(0);
+    }
+    bool next(Tensors& element) override {
+      if (kept_) {
+        if (at_ == std::ssize(*kept_)) return false;
+        element = (*kept_)[std::size_t(at_++)];
+        return true;
+      }
+      if (!upstream_) return false;
+      const bool whole = std::exchange(whole_, false);  // unless the next line throws
+      if (upstream_->next(element)) {
+        whole_ = whole;
+        if (whole_) mine_.push_back(element);
+        return true;
+      }
+      whole_ = whole;
+      upstream_.reset();
+      if (whole_) node_.keep(std::move(mine_));
+      return false;
+    }
+    std::int64_t skip(std::int64_t count) override {
+      if (kept_) {
+        const std::int64_t skipped = std::min(count, std::ssize(*kept_) - at_);
+        at_ += skipped;
+        return skipped;
+      }
+      if (count > 0) whole_ = false, mine_.clear();
+      return upstream_ ? upstream_->skip(count) : 0;
+    }
+
+   private:
+    const MemoryCacheNode& node_;
+    std::shared_ptr<const Elements> kept_;
+    std::int64_t at_ = 0;
+    StreamPtr<Tensors> upstream_;
+    Elements mine_;
+    bool whole_ = true;  // nothing was skipped: what is read is all of it
+  };
+
+  std::shared_ptr<const Elements> kept() const {
+    const std::lock_guard lock(mutex_);
+    return kept_;
+  }
+  void keep(Elements elements) const {
+    const std::lock_guard lock(mutex_);
+    if (kept_) return;
+    for (const Tensors& element : elements) held_.add(1, nbytes_of(element));
+    kept_ = std::make_shared<const Elements>(std::move(elements));
+  }
+
+  NodePtr upstream_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<const Elements> kept_;
+  mutable Held held_;
+};
+
+// ---- files
+
+constexpr std::string_view kFormat = "lockstep elements 1";
+constexpr std::string_view kEnd = "end ";
+
+Json to_json(const Structure& structure) {
+  using Kind = Structure::Kind;
+  if (structure.kind == Kind::tensor) return "tensor";
+  if (structure.kind == Kind::sparse) return "sparse";
+  if (structure.kind == Kind::ragged) return structure.splits;
+  Json json = structure.kind == Kind::map ? Json::object() : Json::array();
+  for (std::size_t i = 0; i < structure.parts.size(); ++i) {
+    if (structure.kind == Kind::map) json[structure.names[i]] = to_json(structure.parts[i]);
+    else json.push_back(to_json(structure.parts[i]));
+  }
+  return json;
+}
+
+Structure structure_from(const Json& json) {
+  using Kind = Structure::Kind;
+  if (json == "tensor") return {};
+  if (json == "sparse") return {.kind = Kind::sparse};
+  if (json.is_number_integer()) return {.kind = Kind::ragged, .splits = json.get<int>()};
+  if (!json.is_structured()) throw DataLossError("a cache file says nothing of its elements' structure");
+  Structure structure{.kind = json.is_object() ? Kind::map : Kind::tuple};
+  for (const auto& [key, part] : json.items()) {
+    if (json.is_object()) structure.names.push_back(key);
+    structure.parts.push_back(structure_from(part));
+  }
+  return structure;
+}
+
+/// The elements of a file, which says of itself whether it is whole.
+class ElementFile final : public Stream<Tensors> {
+ public:
+  explicit ElementFile(const std::string& path) : path_(path), reader_(path) {
+    std::string head;
+    if (!reader_.next(head) || !head.starts_with(kFormat)) throw DataLossError("'" + path + "' is no file of elements that a dataset has written");
+    head_ = head.substr(kFormat.size());
+  }
+  std::optional<Structure> structure() const {
+    const Json json = Json::parse(head_, nullptr, false);
+    return json.is_discarded() || json.is_null() ? std::nullopt : std::optional(structure_from(json));
+  }
+  bool next(Tensors& element) override {
+    std::string record;
+    if (ended_) return false;
+    if (!reader_.next(record)) ended_ = true;
+    if (ended_) throw DataLossError("'" + path_ + "' ends after " + std::to_string(count_) + " elements, without saying that these are all");
+    if (record.starts_with(kEnd)) {
+      ended_ = true;
+      if (record.substr(kEnd.size()) != std::to_string(count_)) throw DataLossError("'" + path_ + "' has " + std::to_string(count_) + " elements and says " + record.substr(kEnd.size()));
+      return false;
+    }
+    try {
+      element = from_bytes(std::span(record).subspan(1));
+    } catch (const DataLossError& error) {
+      throw DataLossError("'" + path_ + "', element " + std::to_string(count_) + ": " + error.what());
+    }
+    ++count_;
+    return true;
+  }
+
+ private:
+  std::string path_, head_;
+  TFRecordReader reader_;
+  std::int64_t count_ = 0;
+  bool ended_ = false;
+};
+
+class ElementFileWriter {
+ public:
+  ElementFileWriter(const std::string& path, bool compressed, const std::optional<Structure>& structure) : writer_(path, {.compressed = compressed}) {
+    writer_.write(std::string(kFormat) + (structure ? to_json(*structure).dump() : "null"));
+  }
+  void write(const Tensors& element) {
+    writer_.write("e" + to_bytes(element));
+    ++count_;
+  }
+  void close() {
+    writer_.write(std::string(kEnd) + std::to_string(count_));
+    writer_.close();
+  }
+
+ private:
+  TFRecordWriter writer_;
+  std::int64_t count_ = 0;
+};
+
+class FileCacheNode final : public Node {
+ public:
+  FileCacheNode(NodePtr upstream, std::string path, bool compressed) : upstream_(std::move(upstream)), path_(std::move(path)), compressed_(compressed) {}
+  std::int64_t cardinality() const override { return upstream_->cardinality(); }
+  StreamPtr<Tensors> open(std::int64_t) const override {
+    if (std::filesystem::exists(path_)) return std::make_unique<ElementFile>(path_);
+    return std::make_unique<Kept>(upstream_->open(0), path_, compressed_);
+  }
+
+ private:
+  class Kept final : public Stream<Tensors> {
+   public:
+    Kept(StreamPtr<Tensors> upstream, const std::string& path, bool compressed) : upstream_(std::move(upstream)), path_(path), compressed_(compressed) {}
+    bool next(Tensors& element) override {
+      if (whole_ && !writer_) writer_.emplace(path_, compressed_, std::nullopt);
+      // What throws is missing: such a pass is not kept.
+      std::optional<ElementFileWriter> writer = std::exchange(writer_, std::nullopt);
+      whole_ = false;
+      if (!upstream_->next(element)) {
+        if (writer) writer->close();
+        return false;
+      }
+      writer_ = std::move(writer);
+      whole_ = writer_.has_value();
+      if (writer_) writer_->write(element);
+      return true;
+    }
+    std::int64_t skip(std::int64_t count) override {
+      if (count > 0) whole_ = false, writer_.reset();
+      return upstream_->skip(count);
+    }
+
+   private:
+    StreamPtr<Tensors> upstream_;
+    const std::string& path_;
+    bool compressed_, whole_ = true;
+    std::optional<ElementFileWriter> writer_;
+  };
+
+  NodePtr upstream_;
+  std::string path_;
+  bool compressed_;
+};
+
+/// What save() wrote.
+class LoadedNode final : public Node {
+ public:
+  explicit LoadedNode(std::string path) : path_(std::move(path)) {}
+  std::int64_t cardinality() const override { return kUnknown; }
+  StreamPtr<Tensors> open(std::int64_t) const override { return std::make_unique<ElementFile>(path_); }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
+NodePtr make_memory_cache(NodePtr upstream, detail::GaugePtr gauge) { return std::make_shared<MemoryCacheNode>(std::move(upstream), std::move(gauge)); }
+NodePtr make_file_cache(NodePtr upstream, std::string path, bool compressed) { return std::make_shared<FileCacheNode>(std::move(upstream), std::move(path), compressed); }
+
+Dataset Dataset::load(const std::string& path) {
+  const std::optional<Structure> structure = ElementFile(path).structure();
+  return Dataset(std::make_shared<LoadedNode>(path), structure ? std::make_shared<detail::StructureCell>(*structure) : nullptr);
+}
+
+void Dataset::save(const std::string& path, const SnapshotOptions& options) const {
+  if (cardinality() == kInfinite) throw InvalidArgumentError("a dataset without end cannot be saved", "Dataset.save", "take() a part of it");
+  ElementFileWriter writer(path, options.compressed, structure());
+  Iterator iterator = iterate();
+  for (Tensors element; iterator.next(element);) writer.write(element);
+  writer.close();
+}
+
+}  // namespace lockstep::io

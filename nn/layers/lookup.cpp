@@ -1,0 +1,385 @@
+#include <lockstep/nn/layers/lookup.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include <lockstep/nn/layers/categories.h>
+#include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/strings.h>
+
+namespace lockstep::nn {
+namespace {
+
+/// Counts as JSON, for the ranks: bytes of any kind as Latin-1 would not be UTF-8, so tokens go with their lengths.
+template <class T>
+void put_counts(std::string& to, const std::map<T, std::int64_t>& counts) {
+  to += std::to_string(counts.size()) + " ";
+  for (const auto& [token, count] : counts) {
+    if constexpr (std::is_same_v<T, std::string>) to += std::to_string(token.size()) + " " + token;
+    else to += std::to_string(token) + " ";
+    to += std::to_string(count) + " ";
+  }
+}
+
+/// The way back: what a rank wrote a moment ago.
+class CountReader {
+ public:
+  explicit CountReader(const std::string& text) : text_(text) {}
+  std::int64_t number() {
+    const std::size_t end = text_.find(' ', at_);
+    const std::int64_t value = std::stoll(text_.substr(at_, end - at_));
+    at_ = end + 1;
+    return value;
+  }
+  template <class T>
+  T token() {
+    const std::int64_t first = number();
+    if constexpr (std::is_same_v<T, std::string>) {
+      at_ += std::size_t(first);
+      return text_.substr(at_ - std::size_t(first), std::size_t(first));
+    } else {
+      return first;
+    }
+  }
+  template <class T>
+  void add_counts(std::map<T, std::int64_t>& counts) {
+    for (std::int64_t left = number(); left > 0; --left) {
+      const T token = this->token<T>();
+      counts[token] += number();
+    }
+  }
+
+ private:
+  const std::string& text_;
+  std::size_t at_ = 0;
+};
+
+std::string shown(const std::string& token) { return "'" + token + "'"; }
+std::string shown(std::int64_t token) { return std::to_string(token); }
+
+/// Row splits of a tensor's last axis; of a vector one row.
+std::vector<std::int64_t> even_splits(const Tensor& data) {
+  const std::int64_t width = data.ndim() == 0 ? 1 : data.shape().dim(-1), rows = width == 0 ? 0 : data.numel() / width;
+  std::vector<std::int64_t> splits;
+  for (std::int64_t row = 0; row <= rows; ++row) splits.push_back(row * width);
+  return splits;
+}
+
+}  // namespace
+
+template <class T>
+IndexLookup<T>::IndexLookup(Options options) : Layer(options.name), options_(std::move(options)) {
+  IndexLookup::configured();
+}
+
+template <class T>
+void IndexLookup<T>::fields(Fields& f) {
+  Layer::fields(f);
+  f.field("invert", options_.invert);
+  f.field("max_tokens", options_.max_tokens);
+  f.field("num_oov_indices", options_.num_oov_indices);
+  f.field("oov_token", options_.oov_token);
+  f.field("mask_token", options_.mask_token);
+  f.field("output_mode", options_.output_mode);
+  detail::fixed(f, "sparse", false);
+  f.field("pad_to_max_tokens", options_.pad_to_max_tokens);
+  if constexpr (!kText) detail::fixed(f, "vocabulary_dtype", std::string("int64"));
+  f.field("idf_weights", options_.idf_weights);
+  f.field("vocabulary", options_.vocabulary);
+  Json size = options_.vocabulary ? Json(vocabulary_size()) : Json(nullptr);  // follows from the others
+  f.field("vocabulary_size", size);
+  f.field("oov_method", options_.oov_method);
+  f.field("salt", options_.salt);
+  if constexpr (kText) detail::fixed(f, "encoding", std::string("utf-8"));
+}
+
+template <class T>
+void IndexLookup<T>::configured() {
+  if (options_.output_mode == "binary") options_.output_mode = "multi_hot";
+  if (options_.output_mode == "tf-idf") options_.output_mode = "tf_idf";
+  static const std::set<std::string> kModes = {"int", "one_hot", "multi_hot", "count", "tf_idf"};
+  require(kModes.contains(options_.output_mode), "output_mode must be \"int\", \"one_hot\", \"multi_hot\", \"count\" or \"tf_idf\", got \"" + options_.output_mode + "\"");
+  require(options_.num_oov_indices >= 0, "num_oov_indices must not be negative");
+  require(!options_.max_tokens || *options_.max_tokens > 1, "max_tokens must be above 1");
+  require(!options_.pad_to_max_tokens || options_.max_tokens, "pad_to_max_tokens needs max_tokens");
+  require(!options_.invert || options_.output_mode == "int", "an inverted lookup has output_mode \"int\"");
+  require(options_.oov_method == "floormod" || options_.oov_method == "farmhash", "oov_method must be \"floormod\" or \"farmhash\", got \"" + options_.oov_method + "\"");
+  require(kText || !options_.salt || options_.oov_method == "farmhash", "salt goes with oov_method \"farmhash\"");
+  if (options_.salt && options_.salt->size() == 1) options_.salt->push_back((*options_.salt)[0]);
+  require(!options_.salt || options_.salt->size() == 2, "salt must be one or two numbers");
+  require(!options_.idf_weights || options_.output_mode == "tf_idf", "idf_weights go with output_mode \"tf_idf\"");
+  if (options_.vocabulary) set_vocabulary(*options_.vocabulary, options_.idf_weights);
+}
+
+template <class T>
+void IndexLookup<T>::set_vocabulary(const Tokens& vocabulary, const std::optional<std::vector<double>>& idf_weights) {
+  require(!vocabulary.empty() || adapted_, "the vocabulary is empty");
+  const bool weighs = options_.output_mode == "tf_idf";
+  require(weighs == idf_weights.has_value(), weighs ? "a vocabulary for \"tf_idf\" needs idf_weights" : "idf_weights go with output_mode \"tf_idf\"");
+  std::vector<T> special(std::size_t(oov_start()), options_.mask_token.value_or(T{}));
+  special.insert(special.end(), std::size_t(options_.num_oov_indices), options_.oov_token);
+  const bool leads = std::ssize(vocabulary) >= std::ssize(special) && std::equal(special.begin(), special.end(), vocabulary.begin());
+  const Tokens tokens(vocabulary.begin() + (leads ? std::ssize(special) : 0), vocabulary.end());
+  std::set<T> seen;
+  for (const T& token : tokens) {
+    require(seen.insert(token).second, "the vocabulary repeats " + shown(token));
+    require(!options_.mask_token || token != *options_.mask_token, "the mask token " + shown(token) + " stands among the tokens; it may only come first, before the unknown token");
+    require(!options_.invert || token != options_.oov_token, "the unknown token " + shown(token) + " stands among the tokens; it may only come first");
+  }
+  require(!options_.max_tokens || token_start() + std::ssize(tokens) <= *options_.max_tokens, "the vocabulary has " + std::to_string(token_start() + std::ssize(tokens)) + " tokens, max_tokens is " + std::to_string(options_.max_tokens.value_or(0)));
+  if (idf_weights) {
+    require(idf_weights->size() == vocabulary.size() || std::ssize(*idf_weights) == token_start() + std::ssize(tokens), std::to_string(idf_weights->size()) + " idf_weights do not go with " + std::to_string(vocabulary.size()) + " tokens");
+    std::vector<double> weights = *idf_weights;
+    // Of unknown tokens nothing is known: the mean of the others.
+    if (std::ssize(weights) < token_start() + std::ssize(tokens)) weights.insert(weights.begin(), std::size_t(token_start()), std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size()));
+    options_.idf_weights = std::move(weights);
+  }
+  set_tokens(tokens);
+}
+
+template <class T>
+void IndexLookup<T>::set_tokens(Tokens tokens) {
+  options_.vocabulary = std::move(tokens);
+  index_.clear();
+  std::int64_t position = token_start();
+  for (const T& token : *options_.vocabulary) index_.emplace(token, position++);
+}
+
+template <class T>
+std::int64_t IndexLookup<T>::vocabulary_size() const {
+  return token_start() + (options_.vocabulary ? std::ssize(*options_.vocabulary) : 0);
+}
+
+template <class T>
+std::vector<T> IndexLookup<T>::get_vocabulary(bool include_special_tokens) const {
+  std::vector<T> all;
+  if (include_special_tokens) {
+    if (masks()) all.push_back(*options_.mask_token);
+    all.insert(all.end(), std::size_t(options_.num_oov_indices), options_.oov_token);
+  }
+  if (options_.vocabulary) all.insert(all.end(), options_.vocabulary->begin(), options_.vocabulary->end());
+  return all;
+}
+
+// ---- adapt
+
+template <class T>
+void IndexLookup<T>::count(Seen& seen, const Tensor& values, const std::vector<std::int64_t>& splits) const {
+  const auto tokens = values.data<T>();
+  for (const T& token : tokens) ++seen.counts[token];
+  if (options_.output_mode != "tf_idf") return;
+  for (std::size_t row = 0; row + 1 < splits.size(); ++row) {
+    const std::set<T> once(tokens.begin() + splits[row], tokens.begin() + splits[row + 1]);
+    for (const T& token : once) ++seen.documents[token];
+  }
+  seen.document_count += std::ssize(splits) - 1;
+}
+
+template <class T>
+void IndexLookup<T>::count(Seen& seen, const Tensor& data) const {
+  if constexpr (kText) count(seen, data, even_splits(data));
+  else count(seen, cast(data, int64), even_splits(data));
+}
+
+template <class T>
+void IndexLookup<T>::finish(Seen seen, const AdaptOptions& options) {
+  std::string mine = std::to_string(seen.document_count) + " ";
+  put_counts(mine, seen.counts);
+  put_counts(mine, seen.documents);
+  Seen all;
+  for (const std::string& each : detail::summaries_of_ranks(mine, options, "tokens of " + name())) {
+    CountReader reader(each);
+    all.document_count += reader.number();
+    reader.add_counts(all.counts);
+    reader.add_counts(all.documents);
+  }
+  if (options_.mask_token) all.counts.erase(*options_.mask_token);
+  all.counts.erase(options_.oov_token);
+  std::vector<std::pair<std::int64_t, T>> order;
+  for (const auto& [token, count] : all.counts) order.emplace_back(count, token);
+  std::sort(order.rbegin(), order.rend());  // ties: the larger token first, as Keras has it
+  if (options_.max_tokens) order.resize(std::min(order.size(), std::size_t(std::max<std::int64_t>(0, *options_.max_tokens - token_start()))));
+  Tokens tokens;
+  for (const auto& [count, token] : order) tokens.push_back(token);
+  if (options_.output_mode == "tf_idf") {
+    std::vector<double> weights;
+    for (const T& token : tokens) weights.push_back(std::log(1 + double(all.document_count) / (1 + double(all.documents[token]))));
+    const double mean = weights.empty() ? 0 : std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size());
+    weights.insert(weights.begin(), std::size_t(token_start()), mean);
+    options_.idf_weights = std::move(weights);
+  }
+  adapted_ = true;
+  set_tokens(std::move(tokens));
+}
+
+template <class T>
+void IndexLookup<T>::adapt(const Tensor& data, const AdaptOptions& options) {
+  if (options_.vocabulary && !adapted_) throw FailedPreconditionError("the vocabulary was given: there is nothing to adapt", name());
+  Seen seen;
+  // Without a batch axis each element is a document of its own.
+  count(seen, data.ndim() == 1 ? Tensor::view(data, {data.numel(), 1}) : data);
+  finish(std::move(seen), options);
+}
+
+template <class T>
+void IndexLookup<T>::adapt(const RaggedTensor& data, const AdaptOptions& options) {
+  if (options_.vocabulary && !adapted_) throw FailedPreconditionError("the vocabulary was given: there is nothing to adapt", name());
+  Seen seen;
+  count(seen, data.flat_values(), data.nested_row_splits().back().template to_vector<std::int64_t>());
+  finish(std::move(seen), options);
+}
+
+template <class T>
+void IndexLookup<T>::adapt(BatchSource& source, const AdaptOptions& options) {
+  if (options_.vocabulary && !adapted_) throw FailedPreconditionError("the vocabulary was given: there is nothing to adapt", name());
+  Seen seen;
+  detail::for_each_batch(source, options, [&](const Tensor& batch) { count(seen, batch); });
+  finish(std::move(seen), options);
+}
+
+// ---- calls
+
+template <class T>
+void IndexLookup<T>::require_ready() const {
+  if (!options_.vocabulary) throw FailedPreconditionError("there is no vocabulary: give it, or call adapt", name());
+}
+
+/// Where unknown tokens go, if they have several indices or none.
+template <class T>
+void IndexLookup<T>::place_unknown(const Tensor& tokens, std::int64_t* positions, const std::vector<std::int64_t>& unknown) const {
+  if (unknown.empty()) return;
+  const auto values = tokens.data<T>();
+  require(options_.num_oov_indices > 0, "the token " + shown(values[std::size_t(unknown[0])]) + " is not in the vocabulary, and there are no indices for such (num_oov_indices = 0)");
+  Tensor strangers = Tensor::empty({std::ssize(unknown)}, dtype_of<T>);
+  for (std::size_t i = 0; i < unknown.size(); ++i) strangers.mutable_data<T>()[i] = values[std::size_t(unknown[i])];
+  Tensor places;
+  if (!kText && options_.oov_method == "floormod") {
+    places = mod(strangers, scalar(options_.num_oov_indices, int64));
+  } else {
+    const Tensor texts = kText ? strangers : strings::as_string(strangers);
+    places = options_.salt ? strings::to_hash_bucket_strong(texts, options_.num_oov_indices, *options_.salt) : strings::to_hash_bucket_fast(texts, options_.num_oov_indices);
+  }
+  for (std::size_t i = 0; i < unknown.size(); ++i) positions[unknown[i]] = oov_start() + places.data<std::int64_t>()[i];
+}
+
+template <class T>
+Tensor IndexLookup<T>::positions(const Tensor& tokens) const {
+  Tensor result = Tensor::empty(tokens.shape(), int64);
+  std::int64_t* to = result.mutable_data<std::int64_t>();
+  const auto values = tokens.data<T>();
+  std::vector<std::int64_t> unknown;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (options_.mask_token && values[i] == *options_.mask_token) {
+      to[i] = masks() ? 0 : -1;  // dropped from rows
+      continue;
+    }
+    const auto found = index_.find(values[i]);
+    to[i] = found == index_.end() ? oov_start() : found->second;
+    if (found == index_.end() && options_.num_oov_indices != 1) unknown.push_back(std::int64_t(i));
+  }
+  place_unknown(tokens, to, unknown);
+  return result;
+}
+
+template <class T>
+Tensor IndexLookup<T>::tokens_at(const Tensor& positions) const {
+  const Tensor places = cast(positions, int64);
+  Tensor result = Tensor::empty(places.shape(), dtype_of<T>);
+  const std::vector<T> all = get_vocabulary();
+  const auto from = places.template data<std::int64_t>();
+  T* to = result.mutable_data<T>();
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] >= 0 && from[i] < std::ssize(all) ? all[std::size_t(from[i])] : options_.oov_token;
+  return result;
+}
+
+/// The same put together from ops, for whole numbers inside a trace.
+template <class T>
+Tensor IndexLookup<T>::traced_positions(const Tensor& x) const {
+  if constexpr (kText) {
+    throw UnimplementedError("strings are not looked up inside a traced function", name(), "prepare them in the data pipeline");
+  } else {
+    require(!options_.salt && options_.oov_method == "floormod", "inside a traced function unknown numbers go by \"floormod\"");
+    const Ints& words = *options_.vocabulary;
+    const auto n = std::ssize(words);
+    const auto number = [](std::int64_t value) { return scalar(value, int64); };
+    const Tensor values = cast(x, int64);
+    if (options_.invert) {
+      const Tensor table = constant(get_vocabulary()), inside = logical_and(values >= 0, values < vocabulary_size());
+      return where(inside, gather(table, where(inside, values, zeros_like(values))), number(options_.oov_token));
+    }
+    // Binary search in the sorted vocabulary; `position` says where a sorted word stood.
+    std::vector<std::int64_t> position(words.size()), sorted(words.size());
+    std::iota(position.begin(), position.end(), 0);
+    std::sort(position.begin(), position.end(), [&](std::int64_t a, std::int64_t b) { return words[std::size_t(a)] < words[std::size_t(b)]; });
+    for (std::size_t i = 0; i < sorted.size(); ++i) sorted[i] = words[std::size_t(position[i])];
+    Tensor result = options_.num_oov_indices > 1 ? mod(values, number(options_.num_oov_indices)) + oov_start() : full(x.shape(), options_.num_oov_indices == 1 ? oov_start() : -1, int64);
+    if (n > 0) {
+      const Tensor place = clip_by_value(cast(reshape(searchsorted(constant(sorted), reshape(values, {-1})), Ints(x.shape().begin(), x.shape().end())), int64), 0, n - 1);
+      const Tensor found = equal(gather(constant(sorted), place), values);
+      result = where(found, gather(constant(position), place) + token_start(), result);
+    }
+    if (options_.mask_token) result = where(equal(values, number(*options_.mask_token)), number(masks() ? 0 : -1), result);
+    return result;
+  }
+}
+
+template <class T>
+Tensor IndexLookup<T>::weighed(const Tensor& rows) const {
+  if (options_.output_mode != "tf_idf") return rows;
+  std::vector<double> weights = *options_.idf_weights;
+  weights.resize(std::size_t(depth()), 0.0);
+  return rows * cast(constant(weights), rows.dtype());
+}
+
+template <class T>
+Tensor IndexLookup<T>::call(const Tensor& x) {
+  require_ready();
+  if (x.is_symbolic()) {
+    const Tensor places = traced_positions(x);
+    if (options_.invert) return places;
+    return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+  }
+  if (options_.invert) return tokens_at(x);
+  if constexpr (kText) {
+    if (x.dtype() != string) throw TypeError("tokens are strings, got " + to_string(x.spec()), name());
+  }
+  const Tensor places = kText ? positions(x) : positions(cast(x, int64));
+  return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+}
+
+template <class T>
+RaggedTensor IndexLookup<T>::operator()(const RaggedTensor& tokens) const {
+  require_ready();
+  require(options_.output_mode == "int", "rows of unequal lengths keep them with output_mode \"int\" only; encode() gives rows of numbers");
+  return tokens.with_flat_values(options_.invert ? tokens_at(tokens.flat_values()) : positions(tokens.flat_values()));
+}
+
+template <class T>
+Tensor IndexLookup<T>::encode(const RaggedTensor& tokens) const {
+  require_ready();
+  require(options_.output_mode != "int" && options_.output_mode != "one_hot", "rows of unequal lengths are encoded as \"multi_hot\", \"count\" or \"tf_idf\"");
+  require(tokens.ragged_rank() == 1 && tokens.flat_ndim() == 1, "encode() takes rows of tokens, ragged once");
+  const Tensor places = positions(tokens.flat_values());
+  const auto at = places.template data<std::int64_t>();
+  const auto splits = tokens.row_splits().template data<std::int64_t>();
+  Tensor rows = zeros({std::ssize(splits) - 1, depth()}, float32);
+  if (!rows.unique()) rows = identity(rows);
+  float* to = rows.mutable_data<float>();
+  for (std::size_t row = 0; row + 1 < splits.size(); ++row, to += depth())
+    for (std::int64_t i = splits[row]; i < splits[row + 1]; ++i) {
+      if (at[std::size_t(i)] < 0) continue;
+      float& each = to[at[std::size_t(i)]];
+      each = options_.output_mode == "multi_hot" ? 1.f : each + 1.f;
+    }
+  return weighed(rows);
+}
+
+template class IndexLookup<std::int64_t>;
+template class IndexLookup<std::string>;
+
+}  // namespace lockstep::nn

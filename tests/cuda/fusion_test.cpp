@@ -60,6 +60,7 @@ TEST(FusionSource, HasWordsForEveryPointwiseRow) {
     program.shape = {8, 4};
     std::string missing;
     const Sample& sample = op.samples.front();
+    const AttrList attrs = canonical_attrs(op, sample.attrs);
     SmallVector<DType, 4> dtypes;
     FusedProgram::Instruction instruction;
     instruction.op = &op;
@@ -74,8 +75,8 @@ TEST(FusionSource, HasWordsForEveryPointwiseRow) {
     std::vector<const TensorSpec*> pointers;
     for (const DType dtype : dtypes) specs.push_back({dtype, {8, 4}});
     for (const TensorSpec& each : specs) pointers.push_back(&each);
-    const AttrList attrs = canonical_attrs(op, sample.attrs);
     instruction.dtype = infer(op, attrs, pointers)[0].dtype;
+    if (is_complex(dtypes[0]) || is_complex(instruction.dtype)) continue;  // these run instruction by instruction
     const OpCall call(op, attrs);
     for (const AttrDef& declared : op.attrs)
       if (declared.type == AttrType::number || declared.type == AttrType::integer || declared.type == AttrType::boolean) instruction.params.push_back(call.number(declared.name));

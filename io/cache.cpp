@@ -1,8 +1,10 @@
 // A pass that is kept: in memory, or in a file. What is kept is the first pass, whenever that happens, so that what comes out depends on no history.
 // A file is a TFRecord file: a record with the format's name and the elements' structure, one for each element, and one that counts them.
 
+#include <algorithm>
 #include <filesystem>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include <lockstep/io/element_bytes.h>
 #include <lockstep/io/stream.h>
 #include <lockstep/io/tfrecord.h>
+#include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 
 namespace lockstep::io {
@@ -102,16 +105,18 @@ Json to_json(const Structure& structure) {
   return json;
 }
 
-Structure structure_from(const Json& json) {
+Structure structure_from(const Json& json, int depth = 0) {
+  constexpr int kDeepest = 64;
+  if (depth > kDeepest) throw DataLossError("a cache file nests its elements' structure more than " + std::to_string(kDeepest) + " deep");
   using Kind = Structure::Kind;
   if (json == "tensor") return {};
   if (json == "sparse") return {.kind = Kind::sparse};
-  if (json.is_number_integer()) return {.kind = Kind::ragged, .splits = json.get<int>()};
+  if (json.is_number_integer() && json > 0 && json <= Shape::kMaxDims) return {.kind = Kind::ragged, .splits = json.get<int>()};
   if (!json.is_structured()) throw DataLossError("a cache file says nothing of its elements' structure");
   Structure structure{.kind = json.is_object() ? Kind::map : Kind::tuple};
   for (const auto& [key, part] : json.items()) {
     if (json.is_object()) structure.names.push_back(key);
-    structure.parts.push_back(structure_from(part));
+    structure.parts.push_back(structure_from(part, depth + 1));
   }
   return structure;
 }

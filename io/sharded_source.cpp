@@ -11,7 +11,7 @@ namespace lockstep::io {
 /// What the former ranks had left of a pass: their streams in turns, an element of each, and of that sequence every world-th element.
 class ShardedSource::Rest {
  public:
-  Rest(const RankDataset& dataset, const DatasetState& at, std::int64_t rank, std::int64_t world) : rank_(rank), world_(world) {
+  Rest(const RankDataset& dataset, const DatasetState& at, std::int64_t rank, std::int64_t world) : world_(world) {
     for (std::int64_t former = 0; former < at.ranks; ++former) {
       nodes_.push_back(dataset(former, at.ranks).node());
       streams_.push_back(nodes_.back()->open(at.epoch));
@@ -39,7 +39,7 @@ class ShardedSource::Rest {
   void pass_over(std::int64_t count) {
     while (count > 0 && step([](Stream<Tensors>& stream) { return stream.skip(1) == 1; })) --count;
   }
-  std::int64_t rank_, world_;
+  std::int64_t world_;
   std::vector<NodePtr> nodes_;
   std::vector<StreamPtr<Tensors>> streams_;
   std::size_t at_ = 0;

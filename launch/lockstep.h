@@ -76,6 +76,7 @@
 #include <lockstep/optim/schedule.h>
 #include <lockstep/optim/sgd.h>
 #include <lockstep/optim/wrappers.h>
+#include <lockstep/tensor/audio.h>
 #include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/snake_case.h>

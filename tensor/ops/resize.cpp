@@ -156,12 +156,12 @@ Taps taps_of(const std::string& method, bool antialias, std::int64_t in, std::in
 
 // ---- image_resample
 
-/// {height, width}, of [1, 2^30].
+/// {height, width}, of [1, 2^24]: the weights of longer axes alone would fill memory.
 std::pair<std::int64_t, std::int64_t> size_of(const InferContext& context) {
   const Ints size = context.ints("size");
   if (size.size() != 2) context.refuse("size must be {height, width}, got " + to_string(AttrValue(size)));
   for (const std::int64_t each : size)
-    if (each < 1 || each > (std::int64_t(1) << 30)) context.refuse("size must be in [1, 2^30], got " + to_string(AttrValue(size)));
+    if (each < 1 || each > (std::int64_t(1) << 24)) context.refuse("size must be in [1, 2^24], got " + to_string(AttrValue(size)));
   return {size[0], size[1]};
 }
 void require_method(const InferContext& context, bool nearest) {

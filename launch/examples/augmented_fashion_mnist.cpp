@@ -12,14 +12,14 @@ using namespace lockstep;
 
 namespace {
 
-/// Moves each picture by up to two pixels either way, in training; a layer of one's own from a function of tensor/image_random.h.
+/// Moves each picture by at most one pixel either way, in training; a layer of one's own from a function of tensor/image_random.h.
 class RandomShift : public nn::Layer {
  protected:
   void build(const Shape&) override { generator_ = add_generator("seed_generator", {}); }
   Tensor call(const Tensor& x, const nn::CallOptions& options) override {
     if (!options.training) return x;
     const Shape& shape = x.shape();
-    return image::random_crop(pad(x, {{0, 0}, {2, 2}, {2, 2}, {0, 0}}), {shape[1], shape[2]}, nn::sample_key(*generator_, {shape[0]}));
+    return image::random_crop(pad(x, {{0, 0}, {1, 1}, {1, 1}, {0, 0}}), {shape[1], shape[2]}, nn::sample_key(*generator_, {shape[0]}));
   }
 
  private:

@@ -188,7 +188,9 @@ TEST(Files, AreDealtOutToRanksWhereThereAreEnough) {
     for (std::int64_t rank = 0; rank < world; ++rank) {
       std::set<char> files;
       for (const std::string& text : texts_of(data.shard(rank, world))) all.insert(text), files.insert(text[0]);
-      if (world <= 5) EXPECT_EQ(std::ssize(files), (5 - rank + world - 1) / world);
+      if (world <= 5) {
+        EXPECT_EQ(std::ssize(files), (5 - rank + world - 1) / world);
+      }
     }
     EXPECT_EQ(all.size(), 10u);
     EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), 10u);

@@ -10,6 +10,7 @@
 #include <map>
 #include <string_view>
 
+#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/dist/host_buffer.h>
 #include <lockstep/dist/recorder.h>
 #include <lockstep/dist/world.h>
@@ -139,10 +140,13 @@ void DeviceChannel::all_gather(const void* in, void* out, std::int64_t nbytes, c
 }
 
 void DeviceChannel::broadcast(void* data, std::int64_t nbytes, int root, const std::string& label) {
+  if (root < 0 || root >= communicator_.size()) throw InvalidArgumentError("there is no rank " + std::to_string(root) + " among " + std::to_string(communicator_.size()), communicator_.name());
   begin(Collective::broadcast, uint8, nbytes, label);
   if (nbytes > 0) table_.broadcast(nccl_, data, std::size_t(nbytes), root);
   end();
 }
+
+void DeviceChannel::lead() { table_.lead(nccl_); }
 
 void DeviceChannel::divide(void* data, std::int64_t count, DType dtype) {
   if (count == 0) return;

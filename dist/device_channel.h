@@ -15,8 +15,11 @@
 #include <thread>
 
 #include <lockstep/dist/communicator.h>
-#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/tensor/tensor.h>
+
+namespace lockstep {
+struct NcclTable;  // cuda/nccl_table.h
+}
 
 namespace lockstep::dist {
 
@@ -37,7 +40,7 @@ class DeviceChannel {
   void all_gather(const void* in, void* out, std::int64_t nbytes, const std::string& label);
   void broadcast(void* data, std::int64_t nbytes, int root, const std::string& label);
   /// What is computed from now on comes after what was enqueued here.
-  void lead() { table_.lead(nccl_); }
+  void lead();
   /// Divides by the number of ranks, on the compute stream.
   void divide(void* data, std::int64_t count, DType dtype);
 

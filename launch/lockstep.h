@@ -44,6 +44,7 @@
 #include <lockstep/nn/layers/convolutional.h>
 #include <lockstep/nn/layers/core.h>
 #include <lockstep/nn/layers/hashing.h>
+#include <lockstep/nn/layers/image.h>
 #include <lockstep/nn/layers/lookup.h>
 #include <lockstep/nn/layers/merging.h>
 #include <lockstep/nn/layers/normalization.h>
@@ -75,14 +76,18 @@
 #include <lockstep/optim/schedule.h>
 #include <lockstep/optim/sgd.h>
 #include <lockstep/optim/wrappers.h>
+#include <lockstep/tensor/audio.h>
 #include <lockstep/tensor/base/component.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
+#include <lockstep/tensor/complex.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/dlpack.h>
 #include <lockstep/tensor/dtype.h>
+#include <lockstep/tensor/image.h>
+#include <lockstep/tensor/image_random.h>
 #include <lockstep/tensor/math.h>
 #include <lockstep/tensor/npy.h>
 #include <lockstep/tensor/op.h>
@@ -93,6 +98,7 @@
 #include <lockstep/tensor/random.h>
 #include <lockstep/tensor/sets.h>
 #include <lockstep/tensor/shape.h>
+#include <lockstep/tensor/signal.h>
 #include <lockstep/tensor/sparse.h>
 #include <lockstep/tensor/strings.h>
 #include <lockstep/tensor/tensor.h>

@@ -134,10 +134,12 @@ void Orthogonal::fields(Fields& f) {
 Tensor Orthogonal::operator()(const Shape& shape, DType dtype) const {
   if (shape.ndim() < 2) throw InvalidArgumentError("an orthogonal matrix has at least two axes, not the shape " + to_string(shape), "Orthogonal");
   const std::int64_t columns = shape.dim(-1), rows = columns == 0 ? 0 : shape.numel() / columns;
-  const auto [q, r] = qr(random::normal_from(key(), Shape{std::max(rows, columns), std::min(rows, columns)}, 0, 1, dtype));
+  const Device device = default_device();
+  const DeviceScope host{Device()};  // made once; a GPU has no faster way
+  const auto [q, r] = qr(random::normal_from(to(key(), Device()), Shape{std::max(rows, columns), std::min(rows, columns)}, 0, 1, dtype));
   // The signs make the distribution uniform over the orthogonal matrices.
   const Tensor uniform = q * sign(diag_part(r));
-  return gain_ * reshape(rows < columns ? transpose(uniform) : uniform, dims(shape));
+  return to(gain_ * reshape(rows < columns ? transpose(uniform) : uniform, dims(shape)), device);
 }
 
 }  // namespace lockstep::nn

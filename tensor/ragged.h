@@ -100,6 +100,10 @@ RaggedTensor operator+(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator-(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator*(const RaggedTensor& x, const Scalar& y);
 RaggedTensor operator/(const RaggedTensor& x, const Scalar& y);
+RaggedTensor operator+(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator-(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator*(const Scalar& x, const RaggedTensor& y);
+RaggedTensor operator/(const Scalar& x, const RaggedTensor& y);
 
 namespace ragged {
 
@@ -138,7 +142,8 @@ RaggedTensor range(const Tensor& starts, const Tensor& limits, const Tensor& del
 RaggedTensor range(const Tensor& limits);
 
 /// Over axes (none: all), ragged or not. An axis that stays is as long as the longest row that meets in it. An empty row gives 0, NaN (mean), 1 (prod), or
-/// the dtype's lowest or largest number (max, min). Inside a trace only what leaves the rows: all axes but 0, or all.
+/// the dtype's lowest or largest number (max, min). Inside a trace what is left must be
+/// the rows, one axis, or nothing.
 RaggedTensor reduce_sum(const RaggedTensor& x, const Axes& axis = {});
 RaggedTensor reduce_mean(const RaggedTensor& x, const Axes& axis = {});
 RaggedTensor reduce_max(const RaggedTensor& x, const Axes& axis = {});

@@ -282,7 +282,12 @@ RaggedTensor reduce(const RaggedTensor& x, const Axes& axis, Segments segments, 
   operands.append(x.nested_row_splits().begin(), x.nested_row_splits().end());
   const Tensors places = apply_all(op, operands, {{"axis", ragged_axes}});
   const bool rows_only = std::int64_t(ragged_axes.size()) == rank && ragged_axes[0] == 1;  // axis 0 stays, alone
-  if (!rows_only && places[1].is_symbolic()) throw UnimplementedError("how many elements a reduction over rows gives must be known inside a traced function", kRaggedOp, "pad the rows with to_tensor first");
+  if (!rows_only && places[1].is_symbolic()) {
+    if (std::int64_t(ragged_axes.size()) != rank) throw UnimplementedError("how many elements a reduction gives that leaves ragged axes behind rows must be known inside a traced function", kRaggedOp, "pad the rows with to_tensor first");
+    // One axis is left: the padded tensor gives it, filled with what an empty segment gives.
+    const Tensor filling = lockstep::reshape(segments(zeros({0}, flat.dtype()), zeros({0}, int64), 1), {});
+    return dense(x.with_flat_values(flat).to_tensor({}, filling), ragged_axes, false);
+  }
   const Tensor reduced = segments(flat, places[0], rows_only ? x.nrows() : places[1].item<std::int64_t>());
   return RaggedTensor::from_nested_row_splits(reduced, std::span<const Tensor>(places.begin() + 2, places.end()));
 }
@@ -322,5 +327,9 @@ RaggedTensor operator+(const RaggedTensor& x, const Scalar& y) { return x + lite
 RaggedTensor operator-(const RaggedTensor& x, const Scalar& y) { return x - literal(y, x); }
 RaggedTensor operator*(const RaggedTensor& x, const Scalar& y) { return x * literal(y, x); }
 RaggedTensor operator/(const RaggedTensor& x, const Scalar& y) { return x / literal(y, x); }
+RaggedTensor operator+(const Scalar& x, const RaggedTensor& y) { return literal(x, y) + y; }
+RaggedTensor operator-(const Scalar& x, const RaggedTensor& y) { return literal(x, y) - y; }
+RaggedTensor operator*(const Scalar& x, const RaggedTensor& y) { return literal(x, y) * y; }
+RaggedTensor operator/(const Scalar& x, const RaggedTensor& y) { return literal(x, y) / y; }
 
 }  // namespace lockstep

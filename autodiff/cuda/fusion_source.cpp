@@ -136,6 +136,7 @@ class Writer {
       if (type_of(instruction.dtype).empty()) return false;
     for (const FusedProgram::Output& output : program_.outputs) {
       source_.reduces = source_.reduces || output.reduced;
+      sums_rows_ = sums_rows_ || (output.reduced && output.layout == Layout::row);
       two_dimensional_ = two_dimensional_ || (output.reduced && output.layout != Layout::scalar);
       if (output.reduced && dtype_of(output.slot) != float32) return false;
     }
@@ -145,7 +146,9 @@ class Writer {
     if (source_.reduces) {
       across_ = std::int64_t(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(columns_, 1, 256))));
       const std::int64_t rows = (numel + columns_ - 1) / columns_, down = 256 / across_;
-      source_.blocks = std::clamp<std::int64_t>((rows + down - 1) / down, 1, 264);
+      // Enough for every GPU to be busy, and few enough that what they leave to be added up is little.
+      const std::int64_t most = sums_rows_ ? std::clamp<std::int64_t>((std::int64_t(1) << 20) / columns_, 128, 1056) : 1056;
+      source_.blocks = std::clamp<std::int64_t>((rows + down - 1) / down, 1, most);
     }
     return true;
   }
@@ -257,17 +260,20 @@ class Writer {
   }
 
   bool is(std::size_t o, Layout layout) const { return program_.outputs[o].reduced && program_.outputs[o].layout == layout; }
-  /// Text with `#` replaced by the number of each output of that layout.
+  /// A line for each output of that layout: `#` is its number, SLOT the variable that is summed, SCALE what the sum is multiplied by, OFFSET where its part begins.
   void each_reduced(Layout layout, const std::string& text) {
-    for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
-      if (!is(o, layout)) continue;
-      std::string own = text;
-      for (std::size_t at; (at = own.find("SLOT")) != std::string::npos;) own.replace(at, 4, variable(program_.outputs[o].slot));
-      for (std::size_t at; (at = own.find('#')) != std::string::npos;) own.replace(at, 1, std::to_string(o));
-      for (std::size_t at; (at = own.find("SCALE")) != std::string::npos;) own.replace(at, 5, scale(o));
-      for (std::size_t at; (at = own.find("OFFSET")) != std::string::npos;) own.replace(at, 6, std::to_string(offsets_[o]));
-      line(own);
-    }
+    for (std::size_t o = 0; o < program_.outputs.size(); ++o)
+      if (is(o, layout)) each_in(o, text);
+  }
+  void each_in(std::size_t o, std::string text) {
+    const auto replace = [&](std::string_view word, const std::string& by) {
+      for (std::size_t at; (at = text.find(word)) != std::string::npos;) text.replace(at, word.size(), by);
+    };
+    replace("SLOT", variable(program_.outputs[o].slot));
+    replace("#", std::to_string(o));
+    replace("SCALE", scale(o));
+    if (o < offsets_.size()) replace("OFFSET", std::to_string(offsets_[o]));
+    line(text);
   }
   std::int64_t reduced_numel(std::size_t o) const {
     if (is(o, Layout::scalar)) return 1;
@@ -281,13 +287,12 @@ class Writer {
   /// Rows of columns_ elements (of a flat domain: pieces), `across_` threads to a row. The order of every sum follows from the sizes.
   void write_reducing() {
     const std::string c = number(columns_), across = number(across_), down = number(256 / across_), held = number((columns_ + across_ - 1) / across_);
-    std::int64_t offset = 0, threads = 0;
+    std::int64_t offset = 0;
     for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
       offsets_.push_back(offset);
-      if (is(o, Layout::row) || is(o, Layout::scalar)) offset += reduced_numel(o) * source_.blocks, threads += reduced_numel(o);
+      if (is(o, Layout::row) || is(o, Layout::scalar)) offset += reduced_numel(o) * source_.blocks, source_.finish_blocks += (reduced_numel(o) + 255) / 256;
     }
     source_.part_numel = offset;
-    source_.finish_numel = threads;
     line("extern \"C\" __global__ void __launch_bounds__(256) fused(" + parameters() + ") {");
     line("  __shared__ float sums[256];");
     line("  const int t = threadIdx.x, tx = t % " + across + ", ty = t / " + across + ";");
@@ -324,18 +329,26 @@ class Writer {
     write_finish();
   }
 
+  /// Blocks of threads for each sum: one thread to a column, or one block to the only number.
   void write_finish() {
-    if (source_.finish_numel == 0) return;
+    if (source_.finish_blocks == 0) return;
     std::string list;
     for (std::size_t o = 0; o < program_.outputs.size(); ++o)
       if (is(o, Layout::row) || is(o, Layout::scalar)) list.append("float* out").append(std::to_string(o)).append(", ");
-    line("extern \"C\" __global__ void finish(" + list + "const float* part) {");
-    line("  long long k = blockIdx.x * 256ll + threadIdx.x;");
+    line("extern \"C\" __global__ void __launch_bounds__(256) finish(" + list + "const float* part) {");
+    line("  __shared__ float sums[256];\n  const int t = threadIdx.x;\n  float total = 0;");
+    const std::string blocks = number(source_.blocks);
+    std::int64_t first_block = 0;
     for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
       if (!is(o, Layout::row) && !is(o, Layout::scalar)) continue;
-      const std::string count = number(reduced_numel(o)), k = number(std::int64_t(o));
-      line("  if (k >= 0 && k < " + count + ") {\n    float total = 0;\n    for (long long b = 0; b < " + number(source_.blocks) + "; ++b) total += part[" + number(offsets_[o]) + " + b * " + count + " + k];\n    out" + k +
-           "[k] = total * " + scale(o) + ";\n  }\n  k -= " + count + ";");
+      const std::int64_t own = (reduced_numel(o) + 255) / 256;
+      line("  if (blockIdx.x >= " + number(first_block) + " && blockIdx.x < " + number(first_block + own) + ") {");
+      each_in(o, is(o, Layout::row) ? "    const long long k = (blockIdx.x - " + number(first_block) + ") * 256ll + t;\n    if (k < " + number(columns_) + ") {\n      for (long long b = 0; b < " + blocks +
+                                          "; ++b) total += part[OFFSET + b * " + number(columns_) + " + k];\n      out#[k] = total * SCALE;\n    }"
+                                    : "    for (int b = t; b < " + blocks + "; b += 256) total += part[OFFSET + b];\n    sums[t] = total;\n    __syncthreads();\n"
+                                      "    for (int h = 128; h > 0; h /= 2) { if (t < h) sums[t] += sums[t + h]; __syncthreads(); }\n    if (t == 0) out#[0] = sums[0] * SCALE;");
+      line("  }");
+      first_block += own;
     }
     line("}");
   }
@@ -346,7 +359,7 @@ class Writer {
   std::string text_, steps_, constants_;
   std::map<std::string_view, const Body*> used_;
   int parameters_ = 0;
-  bool two_dimensional_ = false;
+  bool two_dimensional_ = false, sums_rows_ = false;
   std::int64_t columns_ = 1, across_ = 1;
   std::vector<std::int64_t> offsets_;
 };

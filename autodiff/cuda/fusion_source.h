@@ -17,7 +17,7 @@ struct FusedSource {
   bool reduces = false;
   std::int64_t blocks = 0;          // of a reducing program
   std::int64_t part_numel = 0;      // floats in `part`
-  std::int64_t finish_numel = 0;    // threads of `finish`, 0 if there is nothing to finish
+  std::int64_t finish_blocks = 0;   // of `finish`, 0 if there is nothing to finish
 };
 /// Nothing for a program that holds what the generator has no words for (complex numbers). `wide`: several elements a thread, where the sizes allow it.
 std::optional<FusedSource> fused_source(const FusedProgram& program, bool wide);

@@ -9,9 +9,10 @@
 #include <memory>
 #include <thread>
 
-#include <lockstep/dist/cuda/nccl.h>
+#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/cuda/kernel.h>
+#include <lockstep/tensor/cuda/nccl.h>
 #include <lockstep/tensor/cuda/stream.h>
 
 namespace lockstep::cuda {

@@ -1,10 +1,11 @@
-// The table on the emulated device: every rank sends what it has to all others, when its stream comes to it, and adds for itself.
+// The table on the emulated device: every rank sends what it has to all others, and adds for itself.
 
 #include <memory>
 #include <vector>
 
-#include <lockstep/dist/cuda/nccl.h>
+#include <lockstep/dist/cuda/nccl_table.h>
 #include <lockstep/tensor/cuda/kernel.h>
+#include <lockstep/tensor/cuda/nccl.h>
 #include <lockstep/tensor/cuda/stream.h>
 
 namespace lockstep::cuda {
@@ -88,7 +89,11 @@ const NcclTable& nccl_table() {
       .copy_on_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::on_device, of(handle).stream); },
       .copy_to_host = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::device_to_host, of(handle).stream); },
       .copy_to_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::host_to_device, of(handle).stream); },
-      .mark = [](void* handle) -> void* { return runtime::record(of(handle).stream); },
+      // NCCL goes on by itself; here a rank that waits for nothing would keep the others waiting, so each call runs where all ranks make it.
+      .mark = [](void* handle) -> void* {
+        runtime::wait(of(handle).stream);
+        return runtime::record(of(handle).stream);
+      },
       .done = [](void*) { return true; },  // nothing is late that nobody has waited for
       .wait = [](void* mark) { runtime::wait(static_cast<runtime::Event*>(mark)); },
       .forget = [](void* mark) noexcept { runtime::destroy(static_cast<runtime::Event*>(mark)); },

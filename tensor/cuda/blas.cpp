@@ -163,6 +163,8 @@ struct BoundGemm::Plan {
     set(CUBLASLT_MATMUL_DESC_TRANSB, second);
     const cublasLtEpilogue_t epilogue = gemm.bias ? (gemm.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS) : gemm.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
+    // The choice of an algorithm asks for a bias before there is one; no element of this one is read.
+    if (gemm.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, reinterpret_cast<const void*>(std::uintptr_t(4096)));
     layout(a, types.data, gemm.transpose_a ? gemm.m : gemm.k, gemm.transpose_a ? gemm.k : gemm.m, gemm.stride_a);
     layout(b, types.data, gemm.transpose_b ? gemm.k : gemm.n, gemm.transpose_b ? gemm.n : gemm.k, gemm.stride_b);
     layout(c, types.data, gemm.n, gemm.m, gemm.m * gemm.n);

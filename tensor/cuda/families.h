@@ -7,6 +7,7 @@ namespace lockstep::cuda {
 
 std::span<const Kernel> math_kernels();
 std::span<const Kernel> cast_kernels();
+std::span<const Kernel> complex_kernels();
 std::span<const Kernel> arithmetic_kernels();
 std::span<const Kernel> reduce_kernels();
 std::span<const Kernel> scan_kernels();

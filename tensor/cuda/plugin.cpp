@@ -3,15 +3,12 @@
 #include <cstring>
 #include <unordered_map>
 
-#include <lockstep/dist/cuda/nccl.h>
+#include <lockstep/tensor/cuda/nccl.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/memory.h>
 #include <lockstep/tensor/cuda/pinned.h>
 #include <lockstep/tensor/cuda/stream.h>
 #include <lockstep/tensor/device_plugin.h>
-#ifdef LOCKSTEP_CUDA_EMULATED
-#include <lockstep/tensor/cuda/rows_emulated.h>
-#endif
 
 namespace lockstep::cuda {
 
@@ -59,12 +56,7 @@ DeviceKernel kernel_of(const OpDef& op) {
     return all;
   }();
   const auto found = kernels->find(op.name);
-  if (found != kernels->end()) return found->second;
-#ifdef LOCKSTEP_CUDA_EMULATED
-  return row_as_kernel(op);
-#else
-  return {};
-#endif
+  return found == kernels->end() ? DeviceKernel{} : found->second;
 }
 
 void copy_between(int to_device, void* to, int from_device, const void* from, std::size_t nbytes) {

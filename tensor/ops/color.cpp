@@ -107,9 +107,8 @@ Channels to_hsv(const Channels& rgb) {
   return {where(hue < 0, hue + 1, hue), where(value > 0, divide_no_nan(range, value), zero), value};
 }
 Channels to_rgb(const Channels& hsv) {
-  const auto& [hue, saturation, value] = hsv;
-  const Tensor sixths = hue * 6, rest = 1 - saturation;
-  const auto channel = [&](const Tensor& share) { return (rest + saturation * clip_by_value(share, 0.0, 1.0)) * value; };
+  const Tensor sixths = hsv.a * 6, rest = 1 - hsv.b;
+  const auto channel = [&](const Tensor& share) { return (rest + hsv.b * clip_by_value(share, 0.0, 1.0)) * hsv.c; };
   return {channel(abs(sixths - 3) - 1), channel(2 - abs(sixths - 2)), channel(2 - abs(sixths - 4))};
 }
 Tensors rgb_to_hsv_of(const OpCall&, Images in) { return {joined_channels(to_hsv(channels(in[0])))}; }
@@ -141,8 +140,8 @@ constexpr Mixing kYuvToRgb{{{1, 1, 1}, {0, -0.394642334, 2.03206185}, {1.1398830
 
 template <const Mixing& Matrix>
 Tensors mixed_of(const OpCall&, Images in) {
-  const auto [a, b, c] = channels(in[0]);
-  const auto channel = [&](std::size_t i) { return a * Matrix[0][i] + b * Matrix[1][i] + c * Matrix[2][i]; };
+  const Channels x = channels(in[0]);
+  const auto channel = [&](std::size_t i) { return x.a * Matrix[0][i] + x.b * Matrix[1][i] + x.c * Matrix[2][i]; };
   return {joined_channels({channel(0), channel(1), channel(2)})};
 }
 

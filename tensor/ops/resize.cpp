@@ -156,12 +156,12 @@ Taps taps_of(const std::string& method, bool antialias, std::int64_t in, std::in
 
 // ---- image_resample
 
-/// {height, width}, of [1, 2^30].
+/// {height, width}, of [1, 2^24]: the weights of longer axes alone would fill memory.
 std::pair<std::int64_t, std::int64_t> size_of(const InferContext& context) {
   const Ints size = context.ints("size");
   if (size.size() != 2) context.refuse("size must be {height, width}, got " + to_string(AttrValue(size)));
   for (const std::int64_t each : size)
-    if (each < 1 || each > (std::int64_t(1) << 30)) context.refuse("size must be in [1, 2^30], got " + to_string(AttrValue(size)));
+    if (each < 1 || each > (std::int64_t(1) << 24)) context.refuse("size must be in [1, 2^24], got " + to_string(AttrValue(size)));
   return {size[0], size[1]};
 }
 void require_method(const InferContext& context, bool nearest) {
@@ -180,6 +180,49 @@ void resample_infer(InferContext& context) {
   context.output(context.dtype_of(0), {x[0], height, width, x[3]});
 }
 
+/// One line: each pixel the weighted sum of others. C: the number of channels, 0 for any.
+template <int C, class T>
+void mix_line(const Taps& columns, const T* line, T* out, std::int64_t any) {
+  const std::int64_t channels = C ? C : any;
+  for (std::int64_t j = 0, count = columns.count(); j < count; ++j, out += channels) {
+    T sums[C ? C : 1] = {};
+    T* to = C ? sums : out;
+    if (!C) std::fill_n(out, channels, T(0));
+    for (std::int64_t k = columns.first[std::size_t(j)]; k < columns.first[std::size_t(j) + 1]; ++k) {
+      const T* source = line + columns.sources[std::size_t(k)] * channels;
+      const T weight = T(columns.weights[std::size_t(k)]);
+      for (std::int64_t c = 0; c < channels; ++c) to[c] += weight * source[c];
+    }
+    if (C) std::copy_n(sums, C, out);
+  }
+}
+template <class T>
+void mix_columns(const Taps& columns, const T* line, T* out, std::int64_t channels) {
+  switch (channels) {
+    case 1: return mix_line<1>(columns, line, out, channels);
+    case 3: return mix_line<3>(columns, line, out, channels);
+    case 4: return mix_line<4>(columns, line, out, channels);
+    default: return mix_line<0>(columns, line, out, channels);
+  }
+}
+/// The weighted sum of lines.
+template <class T>
+void mix_rows(const Taps& rows, std::size_t row, const T* image, T* out, std::int64_t line) {
+  const std::int64_t first = rows.first[row], last = rows.first[row + 1];
+  const auto source = [&](std::int64_t k) { return image + rows.sources[std::size_t(k)] * line; };
+  const auto weight = [&](std::int64_t k) { return T(rows.weights[std::size_t(k)]); };
+  if (last - first == 2) {
+    const T *a = source(first), *b = source(first + 1), u = weight(first), v = weight(first + 1);
+    for (std::int64_t i = 0; i < line; ++i) out[i] = u * a[i] + v * b[i];
+    return;
+  }
+  std::fill_n(out, line, T(0));
+  for (std::int64_t k = first; k < last; ++k) {
+    const T *from = source(k), w = weight(k);
+    for (std::int64_t i = 0; i < line; ++i) out[i] += w * from[i];
+  }
+}
+
 template <class T>
 BoundKernel bind_resample(const Shape& x, const Shape& z, Taps rows, Taps columns) {
   return [width = x[2], height = x[1], channels = x[3], batch = x[0], rows = std::move(rows), columns = std::move(columns), out_height = z[1], out_width = z[2]](Inputs in, Outputs out) {
@@ -191,22 +234,8 @@ BoundKernel bind_resample(const Shape& x, const Shape& z, Taps rows, Taps column
     parallel_for(batch * out_height, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, line)), [&](std::int64_t begin, std::int64_t end) {
       T* mixed = lines.data() + next++ * std::size_t(line);
       for (std::int64_t row = begin; row < end; ++row) {
-        const auto y = std::size_t(row % out_height);
-        std::fill_n(mixed, line, T(0));
-        for (std::int64_t k = rows.first[y]; k < rows.first[y + 1]; ++k) {
-          const T* source = from + (row / out_height * height + rows.sources[std::size_t(k)]) * line;
-          const T weight = T(rows.weights[std::size_t(k)]);
-          for (std::int64_t i = 0; i < line; ++i) mixed[i] += weight * source[i];
-        }
-        T* target = to + row * out_width * channels;
-        for (std::int64_t j = 0; j < out_width; ++j, target += channels) {
-          std::fill_n(target, channels, T(0));
-          for (std::int64_t k = columns.first[std::size_t(j)]; k < columns.first[std::size_t(j) + 1]; ++k) {
-            const T* source = mixed + columns.sources[std::size_t(k)] * channels;
-            const T weight = T(columns.weights[std::size_t(k)]);
-            for (std::int64_t c = 0; c < channels; ++c) target[c] += weight * source[c];
-          }
-        }
+        mix_rows(rows, std::size_t(row % out_height), from + row / out_height * height * line, mixed, line);
+        mix_columns(columns, mixed, to + row * out_width * channels, channels);
       }
     });
   };

@@ -3,6 +3,7 @@
 #include <lockstep/tensor/ops/table.h>
 
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -34,6 +35,7 @@ std::vector<OpDef> color_rows();
 std::vector<OpDef> image_quality_rows();
 std::vector<OpDef> boxes_rows();
 std::vector<OpDef> codec_rows();
+std::vector<OpDef> audio_rows();
 std::vector<OpDef> string_rows();
 std::vector<OpDef> unicode_rows();
 std::vector<OpDef> hash_rows();
@@ -42,13 +44,28 @@ std::vector<OpDef> sparse_rows();
 std::vector<OpDef> sparse_index_rows();
 std::vector<OpDef> set_rows();
 
+namespace {
+
+/// Families without CUDA kernels, and why. Rows that have one anyway, or a word of their own, keep it.
+constexpr std::pair<std::string_view, std::string_view> kOnTheHost[] = {
+    {"signal", "transforms and windows are computed on the host, by FFTW; cuFFT is not used yet"},
+    {"image", "pictures are prepared on the host, with the data sets that they belong to"},
+    {"ragged", "sizes depend on the elements of row splits, which the host must read"},
+    {"sparse", "sizes depend on the elements of indices, which the host must read"},
+};
+
+}  // namespace
+
 std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
   for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, sort_rows,
                             matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
-                            fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows,
+                            fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows, audio_rows,
                             string_rows, unicode_rows, hash_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
     std::vector<OpDef> part = family();
+    for (OpDef& row : part)
+      for (const auto& [name, why] : kOnTheHost)
+        if (row.family == name && row.no_cuda.empty() && !row.compose && row.fusion != Fusion::view) row.no_cuda = why;
     std::move(part.begin(), part.end(), std::back_inserter(rows));
   }
   return rows;

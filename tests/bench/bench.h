@@ -27,6 +27,8 @@ std::vector<Case> eager_cases();
 std::vector<Case> op_cases();
 std::vector<Case> graph_cases();
 std::vector<Case> pipeline_cases();
+/// STFT of a minute of sound; a part of `pipeline`.
+std::vector<Case> signal_cases();
 
 struct StepOptions {
   std::string workload;  // of workloads.h; empty: each of them in turn

@@ -6,7 +6,7 @@
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/device_plugin.h>
 
-// Tensors, ops and traced functions on a device. Without a GPU they run on the emulated one (LOCKSTEP_CUDA_PLUGIN), whose kernels are the rows' own.
+// Tensors, ops and traced functions on a device. Without a GPU they run on the emulated one (LOCKSTEP_CUDA_PLUGIN).
 
 namespace lockstep {
 namespace {

@@ -144,6 +144,7 @@ TEST(AllReduce, ReducesSeveralTensorsAsOneMessage) {
 }
 
 TEST(AllReduce, IsSettledWhenWhatFollowsItFails) {
+  if (!default_device().is_cpu()) GTEST_SKIP() << "a kernel on a GPU does not refuse an index";
   // What was begun writes into memory that the next call uses again, unless it has ended before.
   const auto f = autodiff::function([](const Tensor& x, const Tensor& index) {
     const Tensors started = dist::all_reduce_start(std::array{x * 2.0f});

@@ -100,13 +100,13 @@ Tensor joint_mean(const std::vector<Tensor>& members) {
   std::vector<const void*> in;
   std::vector<void*> out;
   for (const Tensor& member : members) {
-    results.push_back(Tensor::empty(member.shape(), member.dtype()));
+    results.push_back(Tensor::empty(member.shape(), member.dtype(), member.device()));
     in.push_back(member.raw()), out.push_back(results.back().mutable_raw());
   }
   std::vector<const void* const*> inputs;
   std::vector<void* const*> outputs;
   for (std::size_t m = 0; m < members.size(); ++m) inputs.push_back(&in[m]), outputs.push_back(&out[m]);
-  dist::joint_collective(op, attrs, std::array{members[0].spec()}, inputs, outputs, int(members.size()) * dist::world_size());
+  dist::joint_collective(op, attrs, std::array{members[0].spec()}, inputs, outputs, int(members.size()) * dist::world_size(), members[0].device());
   return results.back();
 }
 

@@ -167,7 +167,8 @@ Json read_json(const std::filesystem::path& path) {
   std::string quoted;
   bool inside = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"' && (i == 0 || text[i - 1] != '\\')) inside = !inside;
+    if (inside && text[i] == '\\') quoted += text[i++];  // and what it escapes
+    else if (text[i] == '"') inside = !inside;
     for (const std::string word : {"-Infinity", "Infinity", "NaN"})
       if (!inside && text.compare(i, word.size(), word) == 0) {
         quoted += '"' + word + '"';

@@ -110,7 +110,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-struct Call {
+struct ChainCall {
   std::string name;
   std::vector<std::string> arguments;                // by position
   std::map<std::string, std::string> named;          // key=value
@@ -119,10 +119,10 @@ struct Call {
   std::int64_t number(const std::string& key, std::int64_t otherwise) const { return named.contains(key) ? std::stoll(named.at(key)) : otherwise; }
 };
 
-Call call_of(const std::string& text) {
+ChainCall call_of(const std::string& text) {
   const std::size_t open = text.find('(');
   if (open == std::string::npos || text.back() != ')') throw Mismatch("the interpreter does not know '" + text + "'");
-  Call call{.name = trimmed(text.substr(0, open)), .arguments = {}, .named = {}};
+  ChainCall call{.name = trimmed(text.substr(0, open)), .arguments = {}, .named = {}};
   static const std::regex key("([a-z_]+)=([^=].*)");
   for (const std::string& argument : split(std::string_view(text).substr(open + 1, text.size() - open - 2), ',')) {
     std::smatch match;
@@ -169,7 +169,7 @@ Tensor evaluate(std::string text, const Names& names) {
   if (names.contains(text)) return names.at(text);
   if (text.starts_with("(")) return evaluate(text.substr(1, text.size() - 2), names);
   if (text.starts_with("fill(")) {
-    const Call fill = call_of(text);
+    const ChainCall fill = call_of(text);
     const std::string size = fill.arguments.at(0);
     return broadcast_to(evaluate(fill.arguments.at(1), names), {evaluate(size.substr(1, size.size() - 2), names).item<std::int64_t>()});
   }
@@ -184,7 +184,7 @@ Tensor slices_value(const std::string& text) {
 
 Dataset chain_of(const std::string& text, const Names& names);
 
-Dataset source_of(const Call& call, const Names& names) {
+Dataset source_of(const ChainCall& call, const Names& names) {
   if (call.name == "range") {
     std::vector<std::int64_t> at;
     for (const std::string& argument : call.arguments) at.push_back(evaluate(argument, names).item<std::int64_t>());
@@ -223,28 +223,28 @@ std::function<Tensor(const Tensor&)> element_function(const std::string& text) {
   return [text](const Tensor& x) { return evaluate(text, {{"x", x}}); };
 }
 
-Dataset step(const Dataset& data, const Call& call, const Names& names);
+Dataset step(const Dataset& data, const ChainCall& call, const Names& names);
 
 /// "batch(3)", on a dataset that is at hand.
 std::function<Dataset(const Dataset&)> step_function(const std::string& text) {
   return [text](const Dataset& data) { return step(data, call_of(text), {}); };
 }
 
-io::PaddedBatchOptions padding_of(const Call& call) {
+io::PaddedBatchOptions padding_of(const ChainCall& call) {
   io::PaddedBatchOptions options{.drop_remainder = call.has("drop_remainder")};
   if (call.named.contains("padded_shapes")) options.padded_shapes = {list_of(call.named.at("padded_shapes"))};
   if (call.named.contains("padding_values")) options.padding_values = {scalar(std::int64_t(std::stoll(call.named.at("padding_values"))), int64)};
   return options;
 }
 
-Dataset scan_of(const Dataset& data, const Call& call) {
+Dataset scan_of(const Dataset& data, const ChainCall& call) {
   const std::string f = call.arguments.at(1);  // (s,x) -> (s+x, s+x)
   const std::string results = trimmed(f.substr(f.find("->") + 2));
   const std::vector<std::string> parts = split(std::string_view(results).substr(1, results.size() - 2), ',');
   return data.scan({scalar(call.number(0), int64)}, [parts](const Tensor& s, const Tensor& x) { return std::pair(evaluate(parts.at(0), {{"s", s}, {"x", x}}), evaluate(parts.at(1), {{"s", s}, {"x", x}})); });
 }
 
-Dataset step(const Dataset& data, const Call& call, const Names& names) {
+Dataset step(const Dataset& data, const ChainCall& call, const Names& names) {
   const std::string& name = call.name;
   if (name == "batch") return data.batch(call.number(0), call.has("drop_remainder"));
   if (name == "map") {
@@ -285,7 +285,7 @@ Dataset chain_of(const std::string& text, const Names& names) {
   std::vector<std::string> parts = split(text, '.');
   Dataset data = source_of(call_of(parts.at(0)), names);
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    const Call call = call_of(parts[i]);
+    const ChainCall call = call_of(parts[i]);
     if (call.name != "window") {
       data = step(data, call, names);
       continue;
@@ -336,7 +336,7 @@ Dataset chosen(const Json& elements) {
 void check_shuffle(const Json& spec) {
   const std::string text = spec.at("chain");
   const Dataset data = chain_of(text, {});
-  const Call range = call_of(split(text, '.')[0]), shuffle = call_of(split(text, '.')[1]);
+  const ChainCall range = call_of(split(text, '.')[0]), shuffle = call_of(split(text, '.')[1]);
   const auto pass = [](const Dataset& dataset, std::int64_t epoch) {
     std::vector<std::int64_t> numbers;
     io::Iterator iterator = dataset.iterate({.epoch = epoch});
@@ -364,7 +364,7 @@ void check_chain(const Json& spec) {
   const std::string chain = text.ends_with(" as lists") ? text.substr(0, text.size() - 9) : text;
   if (spec.contains("value")) {
     const std::size_t reduce = chain.rfind(".reduce(");
-    const Call call = call_of(chain.substr(reduce + 1));
+    const ChainCall call = call_of(chain.substr(reduce + 1));
     const Tensor value = chain_of(chain.substr(0, reduce), {}).reduce(scalar(call.number(0), int64), [op = call.arguments.at(1)](const Tensor& s, const Tensor& x) { return evaluate("s" + op + "x", {{"s", s}, {"x", x}}); });
     return require_alike("value", json_of(value), spec.at("value"));
   }

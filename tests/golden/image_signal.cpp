@@ -2,9 +2,6 @@
 
 #include <cmath>
 
-#include <lockstep/tensor/complex.h>
-#include <lockstep/tensor/signal.h>
-
 #include "case.h"
 
 namespace golden {

@@ -31,7 +31,7 @@ std::string without_number(std::string name) {
   return digits != std::string::npos && digits + 1 < name.size() && name[digits] == '_' ? name.substr(0, digits) : name;
 }
 
-void require_config(const Case& c, const Component& component) {
+void require_kept_config(const Case& c, const Component& component) {
   if (!c.spec.contains("config") || !c.spec.contains("args")) return;
   const Json config = component.config();
   for (const auto& [key, expected] : c.spec.at("config").items()) {
@@ -70,7 +70,7 @@ Tensor traced(const Case& c, std::initializer_list<const char*> names, const F& 
 
 void check_loss(const Case& c) {
   const auto loss = build<Loss>(c);
-  require_config(c, *loss);
+  require_kept_config(c, *loss);
   const auto call = [&](const std::vector<Tensor>& x) { return (*loss)(x[0], x[1], x[2], x[3]); };
   require_value(c, "eager", call({c.at("y_true"), c.at("y_pred"), optional_data(c, "sample_weight"), optional_data(c, "mask")}), c.at("loss"));
   require_value(c, "traced", traced(c, {"y_true", "y_pred", "sample_weight", "mask"}, call), c.at("loss"));
@@ -106,7 +106,7 @@ void check_metric(const Case& c) {
   const Tensor y_true = c.at("y_true"), y_pred = c.at("y_pred"), weight = optional_data(c, "sample_weight");
   const std::int64_t batches = y_true.shape()[0];
   const auto metric = metric_of(c);
-  if (c.spec.at("class") != "MeanMetricWrapper") require_config(c, *metric);
+  if (c.spec.at("class") != "MeanMetricWrapper") require_kept_config(c, *metric);
   if (c.spec.contains("before_any_update")) require_value(c, "before any update", metric->result(), c.spec.at("before_any_update"));
   for (std::int64_t b = 0; b < batches; ++b)
     require_value(c, "result after batch " + std::to_string(b), (*metric)(row(y_true, b), row(y_pred, b), row(weight, b)), row(c.at("results"), b));

@@ -183,7 +183,7 @@ void attempt(const Case& c) {
   }
 }
 
-void check_refusal(const Case& c) {
+void check_optimizer_refusal(const Case& c) {
   const std::string error = c.spec.at("error");
   try {
     attempt(c);
@@ -205,7 +205,7 @@ void check_refusal(const Case& c) {
 void check_optimizer(const Case& c) {
   const std::string kind = c.spec.at("kind");
   if (kind == "schedule") return check_schedule(c);
-  if (kind == "refusal") return check_refusal(c);
+  if (kind == "refusal") return check_optimizer_refusal(c);
   for (const bool traced : {false, true}) {
     if (kind == "optimizer" || kind == "optimizer_schedule") train(c, traced);
     else if (kind == "loss_scale") check_loss_scale(c, traced);

@@ -132,7 +132,7 @@ TEST(Pipeline, PadsStringsAndNumbersToTheLongest) {
 
 TEST(Pipeline, KeepsTheFirstPassInMemoryAndInFiles) {
   const Folder folder;
-  for (const std::string& kind : {"memory", "file", "snapshot"}) {
+  for (const std::string kind : {"memory", "file", "snapshot"}) {
     std::atomic<int> calls = 0;
     const Dataset computed = Dataset::range(10).shuffle(10, {.seed = 1}).map([&calls](const Tensor& x) { return ++calls, x; });
     const std::string path = folder.path(kind);

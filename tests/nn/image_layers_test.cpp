@@ -6,8 +6,6 @@
 
 #include <lockstep/lockstep.h>
 #include <lockstep/dist/replica.h>
-#include <lockstep/nn/layers/image.h>
-#include <lockstep/tensor/image.h>
 
 namespace lockstep::nn {
 namespace {

@@ -14,7 +14,11 @@ namespace {
 /// Random elements of a sample operand; the same for the same seed.
 Tensor drawn(const Sample::Operand& operand, std::int64_t seed) {
   const Tensor key = constant(std::vector<std::int64_t>{seed, 0});
-  return cast(random::uniform_from(key, operand.shape, operand.low, operand.high, float64), operand.dtype);
+  const Tensor numbers = random::uniform_from(key, operand.shape, operand.low, operand.high, float64);
+  if (operand.dtype != string) return cast(numbers, operand.dtype);
+  Tensor texts = Tensor::empty(operand.shape, string);
+  for (std::int64_t i = 0; i < texts.numel(); ++i) texts.mutable_data<std::string>()[i] = std::to_string(numbers.data<double>()[std::size_t(i)]);
+  return texts;
 }
 
 std::vector<Tensor> operands_of(const Sample& sample) {
@@ -50,7 +54,10 @@ const DTypeRule::Operand& rule_of(const OpDef& op, std::size_t operand) {
   return op.dtypes.inputs[std::min(operand, op.dtypes.inputs.size() - 1)];
 }
 
-Tensor with_dtype(const Tensor& x, DType dtype) { return dtype == string ? Tensor::empty(x.shape(), string) : cast(x, dtype); }
+Tensor with_dtype(const Tensor& x, DType dtype) {
+  if (dtype == string) return Tensor::empty(x.shape(), string);
+  return x.dtype() == string ? zeros(x.shape(), dtype) : cast(x, dtype);
+}
 
 TEST(BadInput, EveryRowRefusesAWrongNumberOfOperands) {
   for_each_sample([](const OpDef& op, const Sample& sample) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <lockstep/lockstep.h>
-#include <lockstep/tensor/image.h>
 
 namespace lockstep {
 namespace {

@@ -5,22 +5,22 @@
 namespace lockstep {
 namespace {
 
-using Values = std::vector<float>;
+using Floats = std::vector<float>;
 
-Tensor book() { return constant({{1.f, 2.f, 3.f}, {4.f, 5.f, 6.f}}); }
+Tensor book_matrix() { return constant({{1.f, 2.f, 3.f}, {4.f, 5.f, 6.f}}); }
 
 TEST(Operators, ComputeAsInTheBook) {
-  const Tensor t = book();
-  EXPECT_EQ((t + 10).to_vector<float>(), (Values{11, 12, 13, 14, 15, 16}));
-  EXPECT_EQ(square(t).to_vector<float>(), (Values{1, 4, 9, 16, 25, 36}));
-  EXPECT_EQ(matmul(t, transpose(t)).to_vector<float>(), (Values{14, 32, 32, 77}));
+  const Tensor t = book_matrix();
+  EXPECT_EQ((t + 10).to_vector<float>(), (Floats{11, 12, 13, 14, 15, 16}));
+  EXPECT_EQ(square(t).to_vector<float>(), (Floats{1, 4, 9, 16, 25, 36}));
+  EXPECT_EQ(matmul(t, transpose(t)).to_vector<float>(), (Floats{14, 32, 32, 77}));
 }
 
 TEST(Operators, GiveTheTransposeAsANewTensor) {
-  const Tensor t = book(), transposed = transpose(t);
+  const Tensor t = book_matrix(), transposed = transpose(t);
   EXPECT_NE(transposed.raw(), t.raw());
   EXPECT_TRUE(transposed.unique());
-  EXPECT_EQ(transposed.to_vector<float>(), (Values{1, 4, 2, 5, 3, 6}));
+  EXPECT_EQ(transposed.to_vector<float>(), (Floats{1, 4, 2, 5, 3, 6}));
 }
 
 TEST(Operators, GiveALiteralTheTensorsDType) {
@@ -34,11 +34,11 @@ TEST(Operators, GiveALiteralTheTensorsDType) {
 
 TEST(Operators, ComputeInEitherOrder) {
   const Tensor t = constant({2.f, 4.f});
-  EXPECT_EQ((10 - t).to_vector<float>(), (Values{8, 6}));
-  EXPECT_EQ((t - 10).to_vector<float>(), (Values{-8, -6}));
-  EXPECT_EQ((8 / t).to_vector<float>(), (Values{4, 2}));
-  EXPECT_EQ((t / 8).to_vector<float>(), (Values{0.25, 0.5}));
-  EXPECT_EQ((-t).to_vector<float>(), (Values{-2, -4}));
+  EXPECT_EQ((10 - t).to_vector<float>(), (Floats{8, 6}));
+  EXPECT_EQ((t - 10).to_vector<float>(), (Floats{-8, -6}));
+  EXPECT_EQ((8 / t).to_vector<float>(), (Floats{4, 2}));
+  EXPECT_EQ((t / 8).to_vector<float>(), (Floats{0.25, 0.5}));
+  EXPECT_EQ((-t).to_vector<float>(), (Floats{-2, -4}));
 }
 
 TEST(Operators, CompareWithTensorsAndLiterals) {
@@ -101,15 +101,15 @@ TEST(Aliases, AreTheSameFunction) {
 }
 
 TEST(Aliases, OfTheBookAllExist) {
-  const Tensor t = book();
+  const Tensor t = book_matrix();
   EXPECT_EQ(add(t, multiply(t, t)).shape(), t.shape());
   EXPECT_EQ(sqrt(exp(t)).shape(), t.shape());
   EXPECT_EQ(reshape(t, {3, 2}).shape(), (Shape{3, 2}));
   EXPECT_EQ(squeeze(expand_dims(t, 0)).shape(), t.shape());
   EXPECT_EQ(tile(t, {1, 2}).shape(), (Shape{2, 6}));
   EXPECT_EQ(reduce_mean(t).item<float>(), 3.5f);
-  EXPECT_EQ(reduce_sum(t, 0).to_vector<float>(), (Values{5, 7, 9}));
-  EXPECT_EQ(reduce_max(t, 1).to_vector<float>(), (Values{3, 6}));
+  EXPECT_EQ(reduce_sum(t, 0).to_vector<float>(), (Floats{5, 7, 9}));
+  EXPECT_EQ(reduce_max(t, 1).to_vector<float>(), (Floats{3, 6}));
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ TEST(RaggedTensor, IsReducedOverAnyAxes) {
 
 TEST(RaggedTensor, BroadcastsTensorsAgainstItsRows) {
   EXPECT_EQ(to_string(rows() + constant({{10.f}, {20.f}, {30.f}, {40.f}})), "<RaggedTensor [[11.0, 12.0, 13.0], [], [34.0], [45.0, 46.0]]>");
+  EXPECT_EQ(to_string(12. / rows()[{slice(2, 4)}]), "<RaggedTensor [[3.0], [2.4, 2.0]]>");
   EXPECT_EQ(to_string(rows() * 2.f), "<RaggedTensor [[2.0, 4.0, 6.0], [], [8.0], [10.0, 12.0]]>");
   EXPECT_EQ(to_string(RaggedTensor::from_tensor(ones({2, 2})) + constant({1.f, 2.f})), "<RaggedTensor [[2.0, 3.0], [2.0, 3.0]]>");
   EXPECT_THROW(rows() + constant({1.f, 2.f}), InvalidArgumentError);
@@ -181,6 +182,14 @@ TEST(RaggedTensor, IsPartOfATracedFunction) {
   EXPECT_EQ(pooled.trace_count(), 1);
   const auto doubled = autodiff::function([](const RaggedTensor& x) { return x + x; });
   EXPECT_EQ(to_string(doubled(nested())), "<RaggedTensor [[[2.0, 4.0], [6.0]], [], [[], [8.0, 10.0, 12.0]]]>");
+}
+
+TEST(RaggedTensor, IsReducedOverRowsInsideATracedFunction) {
+  const auto over_rows = autodiff::function([](const RaggedTensor& x) { return std::pair(ragged::reduce_mean(x, 0).tensor(), ragged::reduce_max(x, 0).tensor()); });
+  const auto [mean, largest] = over_rows(rows());
+  EXPECT_EQ(mean.to_vector<float>(), ragged::reduce_mean(rows(), 0).tensor().to_vector<float>());
+  EXPECT_EQ(largest.to_vector<float>(), (Floats{5, 6, 3}));
+  EXPECT_THROW(autodiff::function([](const RaggedTensor& x) { return ragged::reduce_sum(x, 0); })(nested()), UnimplementedError);
 }
 
 TEST(RaggedTensor, ChecksRowsWhenATracedFunctionRuns) {

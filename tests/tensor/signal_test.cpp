@@ -8,8 +8,6 @@
 #include <thread>
 
 #include <lockstep/lockstep.h>
-#include <lockstep/tensor/complex.h>
-#include <lockstep/tensor/signal.h>
 
 namespace lockstep {
 namespace {

@@ -87,10 +87,10 @@ void queues() {
   const std::int64_t size = q.size();
   show("q.size()", std::to_string(size));
   const Tensors first = q.dequeue();
-  show("q.dequeue()", to_string(first[0]) + " " + to_string(first[1]));
+  show("q.dequeue()", array_to_string(first[0]) + ", " + array_to_string(first[1]));
   q.enqueue_many({constant({13, 16}), constant({"cloudy", "rainy"})});
   const Tensors three = q.dequeue_many(3);
-  show("q.dequeue_many(3)", to_string(three[0]) + " " + to_string(three[1]));
+  show("q.dequeue_many(3)", array_to_string(three[0]) + ", " + array_to_string(three[1]));
   q.close();
   const std::string closed = refusal<CancelledError>([&] { q.enqueue({constant(1), constant("late")}); }), empty = refusal<OutOfRangeError>([&] { q.dequeue(); });
   show("q.enqueue(...)", closed);
@@ -112,7 +112,7 @@ void queues() {
 }  // namespace
 
 void data_structures() {
-  heading("Other data structures");
+  heading("Other data structures (rows 8-13)");
   string_tensors();
   ragged_tensors();
   sparse_tensors();

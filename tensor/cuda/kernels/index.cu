@@ -173,7 +173,7 @@ BoundKernel take_along_axis(const BindContext& context) { return bind_reading(co
 
 // ---- adding to rows
 
-enum class Scatter { add, sub, max, update };
+enum class Scatter { add, sub, mul, div, max, min, update };
 
 template <class T>
 struct FoldRow {
@@ -191,8 +191,12 @@ struct FoldRow {
       const C value = value_of(updates[std::int64_t(buckets.places[e]) * inner + column]);
       if (kind == Scatter::update) {
         total = value;
-      } else if (kind == Scatter::max) {
-        if constexpr (!kIsComplex<C>) total = total < value ? value : total;
+      } else if (kind == Scatter::max || kind == Scatter::min) {
+        if constexpr (!kIsComplex<C>) total = (kind == Scatter::max ? total < value : value < total) ? value : total;
+      } else if (kind == Scatter::mul) {
+        total = times(total, value);
+      } else if (kind == Scatter::div) {
+        if constexpr (!std::is_integral_v<C>) total = total / value;
       } else {
         if constexpr (std::is_integral_v<C>) total = static_cast<C>(kind == Scatter::add ? std::uint64_t(total) + std::uint64_t(value) : std::uint64_t(total) - std::uint64_t(value));
         else total = kind == Scatter::add ? total + value : total - value;
@@ -361,6 +365,9 @@ constexpr Kernel kKernels[] = {
     {"tensor_scatter_add", scatter<Scatter::add>},
     {"tensor_scatter_sub", scatter<Scatter::sub>},
     {"tensor_scatter_max", scatter<Scatter::max>},
+    {"tensor_scatter_min", scatter<Scatter::min>},
+    {"tensor_scatter_mul", scatter<Scatter::mul>},
+    {"tensor_scatter_div", scatter<Scatter::div>},
     {"tensor_scatter_update", scatter<Scatter::update>},
     {"where_index", nullptr, where_index},
     {"dynamic_stitch", nullptr, dynamic_stitch},

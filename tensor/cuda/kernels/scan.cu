@@ -72,7 +72,7 @@ BoundKernel scan_kernel(const BindContext& context) {
 
 // ---- segments
 
-enum class Segment { sum, mean, max };
+enum class Segment { sum, mean, max, min, prod };
 
 struct SegmentOf {
   const void* ids;
@@ -99,6 +99,8 @@ struct FoldSegment {
     for (std::int64_t e = begin + 1; e < end; ++e) {
       const C value = value_of(x[std::int64_t(buckets.places[e]) * inner + column]);
       if (kind == Segment::max) total = value > total || value != value ? value : total;
+      else if (kind == Segment::min) total = value < total || value != value ? value : total;
+      else if (kind == Segment::prod) total = times(total, value);
       else total = plus(total, value);
     }
     if (kind == Segment::mean) total = total / static_cast<C>(end - begin);
@@ -106,13 +108,15 @@ struct FoldSegment {
   }
 };
 
-/// What an empty segment gives: 0, or the lowest number for unsorted maxima.
+/// What an empty unsorted segment gives: the lowest number for maxima, the largest for minima, 1 for products, 0 for the rest.
 template <class T>
-T empty_value(bool lowest) {
-  if (!lowest) return T{};
-  if constexpr (std::is_same_v<T, Half>) return T(-65504.0f);
-  else if constexpr (std::is_same_v<T, BFloat16>) return T(-3.3895313892515355e38f);
-  else return std::numeric_limits<T>::lowest();
+T empty_value(Segment kind) {
+  if (kind == Segment::prod) return stored<T>(compute_t<T>(1));
+  if (kind != Segment::max && kind != Segment::min) return T{};
+  const bool largest = kind == Segment::min;
+  if constexpr (std::is_same_v<T, Half>) return T(largest ? 65504.0f : -65504.0f);
+  else if constexpr (std::is_same_v<T, BFloat16>) return T(largest ? 3.3895313892515355e38f : -3.3895313892515355e38f);
+  else return largest ? std::numeric_limits<T>::max() : std::numeric_limits<T>::lowest();
 }
 
 template <Segment Kind>
@@ -125,7 +129,7 @@ BoundKernel unsorted(const BindContext& context) {
   const BucketsPlan plan = BucketsPlan::take(rows, segments, context.op().name, cuts);
   const Workspace workspace(cuts.total());
   return visit<kReal.bits>(context.dtype_of(0), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
-    return [=, empty = empty_value<T>(Kind == Segment::max)](Inputs in, Outputs out) {
+    return [=, empty = empty_value<T>(Kind)](Inputs in, Outputs out) {
       const Buckets sorted = buckets(plan, workspace, SegmentOf{in[1], wide});
       for_each(segments * inner, FoldSegment<T>{Kind, empty, sorted, inner, static_cast<const T*>(in[0]), static_cast<T*>(out[0])});
     };
@@ -197,6 +201,8 @@ constexpr Kernel kKernels[] = {
     {"unsorted_segment_sum", unsorted<Segment::sum>},
     {"unsorted_segment_mean", unsorted<Segment::mean>},
     {"unsorted_segment_max", unsorted<Segment::max>},
+    {"unsorted_segment_min", unsorted<Segment::min>},
+    {"unsorted_segment_prod", unsorted<Segment::prod>},
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ void add_images(const std::filesystem::path& root) {
 int main(int argc, char** argv) try {
   const std::filesystem::path root = argv[1];
   std::filesystem::remove_all(root);
-  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard", "png", "jpeg", "wav"}) std::filesystem::create_directories(root / target);
+  for (const char* target : {"manifest", "config", "keras_file", "archive", "shard", "png", "jpeg", "wav", "records", "csv"}) std::filesystem::create_directories(root / target);
   add_images(root);
   for (const std::int64_t channels : {1, 2}) std::ofstream(root / "wav" / std::to_string(channels), std::ios::binary) << audio::encode_wav(full({5, channels}, 0.25, float32), scalar(8000, int32)).item<std::string>();
   const Tensor x = ones({4, 2}), y = ones({4, 1});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <mutex>
 #include <thread>
 
 #include <lockstep/io/stream.h>
@@ -102,11 +103,12 @@ void detail::BufferGauge::add(std::int64_t elements, std::int64_t bytes) {
 BufferUse detail::BufferGauge::use() const { return {step_, elements_.load(), bytes_.load(), peak_.load(), most_elements_, most_bytes_}; }
 
 std::string SkipCount::last() const {
-  const auto message = last_.load();
-  return message ? *message : std::string();
+  const std::lock_guard lock(mutex_);
+  return last_;
 }
 void SkipCount::add(const std::string& message) {
-  last_.store(std::make_shared<const std::string>(message));
+  const std::lock_guard lock(mutex_);
+  last_ = message;
   count_.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -100,7 +101,8 @@ class SkipCount {
 
  private:
   std::atomic<std::int64_t> count_{0};
-  std::atomic<std::shared_ptr<const std::string>> last_;
+  mutable std::mutex mutex_;
+  std::string last_;
 };
 
 }  // namespace lockstep::io

@@ -82,9 +82,10 @@ void add_bench(CLI::App& app) {
     if (suite == "pipeline") {
       pipeline = {.filter = filter, .seconds = seconds, .threads = std::max(2, threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
       b::run_input_pipelines(pipeline);
-      std::vector<b::Case> rows = b::pipeline_cases();
-      std::erase_if(rows, [](const b::Case& each) { return each.name.find(filter) == std::string::npos; });
-      if (!rows.empty()) b::run(b::pipeline_cases(), filter, json, seconds);
+      // Row by row from memory, and what of the signal ops a pipeline of sounds needs.
+      std::vector<b::Case> cases = b::pipeline_cases();
+      for (b::Case& each : b::signal_cases()) cases.push_back(std::move(each));
+      if (std::any_of(cases.begin(), cases.end(), [](const b::Case& each) { return each.name.find(filter) != std::string::npos; })) b::run(std::move(cases), filter, json, seconds);
       return;
     }
     b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), filter, json, seconds);

@@ -54,7 +54,8 @@ void TextVectorization::configured() {
   if (options_.ngrams)
     for (const std::int64_t width : *options_.ngrams) require(width > 0, "n-grams have one word at least, got " + std::to_string(width));
   require(!options_.output_sequence_length || (options_.output_mode == "int" && *options_.output_sequence_length > 0), "output_sequence_length is a positive number, for output_mode \"int\"");
-  lookup_ = std::make_shared<StringLookup>(StringLookup::Options{.max_tokens = options_.max_tokens, .mask_token = "", .vocabulary = options_.vocabulary, .output_mode = options_.output_mode, .idf_weights = options_.idf_weights, .pad_to_max_tokens = options_.pad_to_max_tokens});
+  lookup_ = std::make_shared<StringLookup>(StringLookup::Options{.max_tokens = options_.max_tokens, .mask_token = "", .vocabulary = options_.vocabulary,
+                                                                 .output_mode = options_.output_mode, .idf_weights = options_.idf_weights, .pad_to_max_tokens = options_.pad_to_max_tokens});
 }
 
 RaggedTensor TextVectorization::tokens(const Tensor& texts) const {

@@ -54,9 +54,7 @@ struct Executable::Borrowed {
 };
 
 Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::move(graph)), device_(options.device), name_(options.name) {
-  interpreted_ = !graph_.static_shapes() ||
-                 std::any_of(graph_.values.begin(), graph_.values.end(), [](const Value& value) { return value.spec.dtype == string; }) ||
-                 std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const Node& node) { return node.kind == Node::Kind::op && node.op->cpu_dynamic; });
+  interpreted_ = !graph_.can_be_bound();
   for (const Node& node : graph_.nodes)
     if (node.kind == Node::Kind::op && node.op->settle && std::find(settles_.begin(), settles_.end(), node.op->settle) == settles_.end()) settles_.push_back(node.op->settle);
   plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ && device_.is_cpu() ? intra_op_threads() : 1), options);

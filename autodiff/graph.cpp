@@ -67,6 +67,11 @@ bool Graph::static_shapes() const {
   return std::all_of(values.begin(), values.end(), [](const Value& value) { return value.spec.shape.known(); });
 }
 
+bool Graph::can_be_bound() const {
+  return static_shapes() && std::none_of(values.begin(), values.end(), [](const Value& value) { return value.spec.dtype == string; }) &&
+         std::none_of(nodes.begin(), nodes.end(), [](const Node& node) { return node.kind == Node::Kind::op && !node.op->cpu && node.op->cpu_dynamic; });
+}
+
 int Graph::op_count() const {
   return int(std::count_if(nodes.begin(), nodes.end(), [](const Node& node) { return node.kind == Node::Kind::op; }));
 }

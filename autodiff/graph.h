@@ -64,6 +64,8 @@ struct Graph {
   std::vector<bool> escaping() const;
   /// Does every value have a known shape?
   bool static_shapes() const;
+  /// Can all kernels be bound before the graph runs? Not where a shape or a string is known only then, or a row may always have such results.
+  bool can_be_bound() const;
   /// Number of op nodes.
   int op_count() const;
   /// Names of the op nodes' ops, in order: what tests compare.

@@ -475,7 +475,7 @@ class Emitter {
 }  // namespace
 
 Graph fuse_pointwise(const Graph& graph) {
-  if (!graph.static_shapes()) return graph;
+  if (!graph.can_be_bound()) return graph;
   Grouping grouping(graph);
   const Recompute recompute(graph, grouping);
   GraphRewriter rewriter(graph);

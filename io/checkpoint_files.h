@@ -8,9 +8,12 @@
 
 #include <lockstep/dist/communicator.h>
 #include <lockstep/io/checkpoint.h>
-#include <lockstep/io/hdf5/file.h>
 
 namespace lockstep::io {
+
+namespace hdf5 {
+class File;
+}
 
 /// What one rank writes of a tensor: elements [begin, end).
 struct OwnedPart {

@@ -117,7 +117,7 @@ struct DecodeOptions {
   /// uint8; PNG also uint16; decode_image also float32 in [0, 1].
   DType dtype = uint8;
 };
-/// A PNG, JPEG, GIF-free file by its first bytes: (height, width, channels).
+/// A PNG or JPEG file, told by its first bytes: (height, width, channels).
 Tensor decode_image(const Tensor& contents, const DecodeOptions& options = {});
 Tensor decode_png(const Tensor& contents, const DecodeOptions& options = {});
 struct DecodeJpegOptions {

@@ -125,7 +125,7 @@ class Faults(unittest.TestCase):
     def test_ranks_of_different_builds_are_refused(self):
         run = subprocess.run([*MPIRUN, "-n", "1", FAULTY, "exit", ":", "-n", "1", OTHER, "book_mlp", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
         self.assertNotEqual(run.returncode, 0)
-        self.assertRegex(run.stdout, r"the ranks run different programs: rank 0 has protocol \d+, build [0-9a-f]+, rank 1 has protocol \d+, build [0-9a-f]+ - install one build on all hosts")
+        self.assertRegex(run.stdout, r"the ranks run different programs: rank 0 has protocol \d+, build [0-9a-f]+, device cpu, rank 1 has protocol \d+, build [0-9a-f]+, device cpu - install one build on all hosts")
 
     def test_a_signal_to_one_rank_ends_the_training_on_all(self):
         job = self.job("train", ranks=2)

@@ -78,11 +78,15 @@ Device device_for_process(std::string_view chosen) {
   return own % count == 0 ? first : Device("cuda:" + std::to_string(own % count));
 }
 
+/// Its two bytes change at once, without libatomic's help.
+struct alignas(std::uint16_t) AlignedDevice {
+  Device device;
+};
 /// What the environment chooses, or set_default_device later.
-std::atomic<Device>& process_device() {
-  static std::atomic<Device> instance = [] {
+std::atomic<AlignedDevice>& process_device() {
+  static std::atomic<AlignedDevice> instance = [] {
     const char* chosen = std::getenv("LOCKSTEP_DEVICE");
-    return chosen && *chosen ? device_for_process(chosen) : Device();
+    return AlignedDevice{chosen && *chosen ? device_for_process(chosen) : Device()};
   }();
   return instance;
 }
@@ -127,10 +131,10 @@ std::string to_string(Device device) { return (device.is_cpu() ? "cpu:" : "cuda:
 
 Device default_device() {
   const std::optional<Device>& scoped = thread_device();
-  return scoped ? *scoped : process_device().load(std::memory_order_relaxed);
+  return scoped ? *scoped : process_device().load(std::memory_order_relaxed).device;
 }
 
-void set_default_device(Device device) { process_device() = device; }
+void set_default_device(Device device) { process_device() = AlignedDevice{device}; }
 
 DeviceScope::DeviceScope(Device device) : saved_(thread_device()) { thread_device() = device; }
 DeviceScope::~DeviceScope() { thread_device() = saved_; }

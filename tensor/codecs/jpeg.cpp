@@ -52,6 +52,7 @@ struct JpegReader {
   bool recovers = false, ended = false;
 
   JpegReader(std::string_view given, bool recover) : bytes(given), recovers(recover) {
+    if (!is_jpeg(bytes)) throw DataLossError("the file does not begin as a JPEG", "decode_jpeg");
     info.err = prepared(errors);
     info.client_data = this;
     const bool created = guarded_jpeg(errors, [&] {
@@ -80,7 +81,10 @@ struct JpegReader {
         each->src->bytes_in_buffer -= static_cast<std::size_t>(count);
       };
     });
-    if (!created) refuse();
+    if (created) return;
+    const std::string why = errors.complaint;
+    jpeg_destroy_decompress(&info);  // nobody destroys what was not made
+    throw DataLossError("the JPEG cannot be read: " + why, "decode_jpeg");
   }
   ~JpegReader() { jpeg_destroy_decompress(&info); }
   JpegReader(const JpegReader&) = delete;
@@ -91,7 +95,6 @@ struct JpegReader {
     throw DataLossError("the JPEG is damaged at byte " + std::to_string(bytes.size() - left) + " of " + std::to_string(bytes.size()) + ": " + errors.complaint, "decode_jpeg");
   }
   void read_header() {
-    if (!is_jpeg(bytes)) throw DataLossError("the file does not begin as a JPEG", "decode_jpeg");
     if (!guarded_jpeg(errors, [&] { jpeg_read_header(&info, TRUE); })) refuse();
   }
 };

@@ -306,9 +306,9 @@ void Executable::collect_results(Context& context, Tensors& results) const {
 }
 
 /// A variable is where the function that uses it runs.
-void Executable::move_here(const Variable& variable) const {
+Tensor Executable::moved_here(const Variable& variable) const {
   const Variable::Lock lock(variable);
-  if (!(lock.value().device() == device_)) lock.value() = to(lock.value(), device_);
+  return lock.value() = to(lock.value(), device_);
 }
 
 /// Points the table to the call's arguments, results and variables; from then on the variables to be updated are locked.
@@ -317,10 +317,11 @@ void Executable::place_sources(Context& context, std::span<const Tensor> argumen
   for (std::size_t s = 0; s < plan_.storages.size(); ++s) {
     const Storage& storage = plan_.storages[s];
     if (storage.kind != Storage::Kind::variable) continue;
-    if (!(graph_.nodes[std::size_t(storage.index)].variable.peek().device() == device_)) [[unlikely]] move_here(graph_.nodes[std::size_t(storage.index)].variable);
     if (update_of_[s] >= 0) continue;
-    context.snapshots[std::size_t(storage.index)] = graph_.nodes[std::size_t(storage.index)].variable.peek();
-    point(context, int(s), const_cast<void*>(context.snapshots[std::size_t(storage.index)].raw()));
+    const Variable& variable = graph_.nodes[std::size_t(storage.index)].variable;
+    Tensor& snapshot = context.snapshots[std::size_t(storage.index)] = variable.peek();
+    if (!(snapshot.device() == device_)) [[unlikely]] snapshot = moved_here(variable);
+    point(context, int(s), const_cast<void*>(snapshot.raw()));
   }
   for (const int u : lock_order_) {
     const Variable::Lock& lock = context.locks.emplace_back(graph_.updates[std::size_t(u)].variable);

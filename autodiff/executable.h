@@ -80,7 +80,7 @@ class Executable {
   void place_argument(Context& context, int storage, const Tensor& argument) const;
   Tensor fresh_result(Context& context, int storage, ValueId value) const;
   void collect_results(Context& context, Tensors& results) const;
-  void move_here(const Variable& variable) const;
+  Tensor moved_here(const Variable& variable) const;
   void place_sources(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
   void replace_variables(Context& context, std::span<const Tensor> arguments, Tensors& results) const;
   const Variable::Lock& lock_of(const Context& context, int update) const;

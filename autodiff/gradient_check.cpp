@@ -117,6 +117,7 @@ std::string to_string(const GradientCheck& check) {
 }
 
 namespace {
+
 /// Of real tensors.
 GradientCheck check_real(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) {
   if (options.order > 1) {
@@ -150,6 +151,7 @@ GradientCheck check_real(const Differentiable& f, std::span<const Tensor> inputs
   }
   return worst;
 }
+
 }  // namespace
 
 GradientCheck check_gradient(const Differentiable& f, std::span<const Tensor> inputs, const GradientCheckOptions& options) { return check_real(of_parts(f, inputs), parts_of(inputs), options); }

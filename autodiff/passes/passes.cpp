@@ -39,10 +39,6 @@ void check_names(const std::set<std::string>& disabled) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// What cannot run fused on the default device stays apart.
 bool makes_sense(const Pass& pass) {
   const Device device = default_device();

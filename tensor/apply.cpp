@@ -78,7 +78,7 @@ Device common_device(const OpDef& op, std::span<const Tensor> inputs) {
   return inputs.empty() ? default_device() : inputs[0].device();
 }
 
-void call(BoundKernel kernel, std::span<const Tensor> inputs, std::span<const TensorSpec> outputs, Device device, Tensors& results) {
+void call(BoundKernel&& kernel, std::span<const Tensor> inputs, std::span<const TensorSpec> outputs, Device device, Tensors& results) {
   SmallVector<const void*, 8> in;
   SmallVector<void*, 4> out;
   for (const Tensor& input : inputs) in.push_back(input.raw());
@@ -122,23 +122,15 @@ Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList&
     return op.compose(OpCall(op, attrs), inputs);
   }
   const SmallVector<TensorSpec, 3> outputs = infer(op, attrs, specs);
-  const bool elsewhere = is_elsewhere(op, inputs);
   Tensors results;
   if (op.fusion == Fusion::view) {
     results.push_back(Tensor::view(inputs[0], outputs[0].shape));
     return results;
   }
-  if (elsewhere) [[unlikely]] return execute_on(common_device(op, inputs), op, inputs, attrs, specs, outputs);
+  if (is_elsewhere(op, inputs)) [[unlikely]] return execute_on(common_device(op, inputs), op, inputs, attrs, specs, outputs);
   if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
   if (!op.cpu) refuse_device(op, Device());
-  SmallVector<const void*, 8> in;
-  SmallVector<void*, 4> out;
-  for (const Tensor& input : inputs) in.push_back(input.raw());
-  for (const TensorSpec& spec : outputs) {
-    results.push_back(Tensor::empty(spec.shape, spec.dtype));
-    out.push_back(results.back().mutable_raw());
-  }
-  op.cpu(BindContext(op, attrs, specs, outputs))(in.data(), out.data());
+  call(op.cpu(BindContext(op, attrs, specs, outputs)), inputs, outputs, Device(), results);
   return results;
 }
 

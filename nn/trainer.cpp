@@ -243,7 +243,7 @@ void Trainer::join(Model& model) {
     bytes += std::int64_t(present.nbytes());
   }
   dist::communicator().run({.kind = dist::Collective::broadcast, .dtype = uint8, .count = bytes, .parts = parts, .label = "the variables of " + model.name()});
-  for (std::size_t i = 0; i < all.size(); ++i) all[i].poke(to(values[i], all[i].peek().device()));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].poke(values[i]);
   weights_joined_ = true;
   optimizer_joined_ = optimizer_ready_;
 }

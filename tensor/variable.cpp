@@ -95,6 +95,7 @@ Tensor Variable::peek() const {
 
 void Variable::poke(Tensor value) const {
   const std::scoped_lock lock(cell_->mutex);
+  if (!(value.device() == cell_->value.device())) [[unlikely]] value = to(value, cell_->value.device());
   cell_->value = std::move(value);
 }
 
@@ -121,7 +122,7 @@ const Variable& Variable::assign(const Tensor& value) const {
     return *this;
   }
   require_concrete(value, path(), "assign");
-  poke(own(to(value, peek().device())));
+  poke(own(value));
   return *this;
 }
 

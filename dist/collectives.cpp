@@ -151,7 +151,7 @@ BoundKernel anywhere(const BindContext& context, Group group, const Call& call, 
       if (call.kind == Collective::broadcast && in[0] != out[0]) copy_bytes(device, out[0], device, in[0], std::size_t(out_bytes));
       return call_channel(*channel, call, in[0], out[0], count);
     }
-    const HostBuffer from(std::size_t(in_bytes), device), to(std::size_t(out_bytes), device);
+    const HostBuffer from{std::size_t(in_bytes)}, to{std::size_t(out_bytes)};
     copy_bytes(Device(), from.data(), device, in[0], std::size_t(in_bytes));
     const void* const inputs[] = {from.data()};
     void* const outputs[] = {to.data()};
@@ -163,14 +163,15 @@ BoundKernel anywhere(const BindContext& context, Group group, const Call& call, 
 /// Of what works where the output lies: the input is copied there, unless it is there already.
 template <Collective Kind>
 BoundKernel in_place_kernel(const BindContext& context) {
-  return anywhere(context, group_of_call(context), call_of(context, Kind), context.shape(0).numel(),
-                      [call = call_of(context, Kind), bytes = bytes_of(context.input(0)), count = context.shape(0).numel(), &group = group_of_call(context).communicator()](Inputs in, Outputs out) {
-                        if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
-                        Call now = call;
-                        now.count = count;
-                        now.parts = {{out[0], bytes}};
-                        group.run(std::move(now));
-                      });
+  const std::int64_t count = context.shape(0).numel();
+  Group group = group_of_call(context);
+  return anywhere(context, group, call_of(context, Kind), count, [call = call_of(context, Kind), bytes = bytes_of(context.input(0)), count, &communicator = group.communicator()](Inputs in, Outputs out) {
+    if (in[0] != out[0]) std::memcpy(out[0], in[0], std::size_t(bytes));
+    Call now = call;
+    now.count = count;
+    now.parts = {{out[0], bytes}};
+    communicator.run(std::move(now));
+  });
 }
 
 /// From one buffer to another; `count` elements concern each rank.
@@ -212,7 +213,7 @@ BoundKernel start_kernel(const BindContext& context) {
     std::vector<HostBuffer> buffers;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       void* here = out[i];
-      if (!device.is_cpu()) here = buffers.emplace_back(std::size_t(bytes[i]), device).data();
+      if (!device.is_cpu()) here = buffers.emplace_back(std::size_t(bytes[i])).data();
       if (in[i] != here) copy_bytes(Device(), here, device, in[i], std::size_t(bytes[i]));
       now.parts.push_back({here, bytes[i]});
     }
@@ -372,10 +373,6 @@ void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::i
   for (std::size_t m = 1; m < targets.size(); ++m) std::memcpy(targets[m], result, bytes);
 }
 
-}  // namespace
-
-namespace {
-
 void joint_on_host(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
   const OpCall call(op, attrs);
   if (op.name == "all_reduce_wait") {  // reduced when it was started
@@ -411,10 +408,10 @@ void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const Te
   for (std::size_t m = 0; m < inputs.size(); ++m)
     for (std::size_t i = 0; i < specs.size(); ++i) {
       const auto bytes = std::size_t(bytes_of(specs[i]));
-      HostBuffer& source = buffers.emplace_back(bytes, device);
+      HostBuffer& source = buffers.emplace_back(bytes);
       copy_bytes(Device(), source.data(), device, inputs[m][i], bytes);
       from[m].push_back(source.data());
-      to[m].push_back(buffers.emplace_back(bytes * std::size_t(times), device).data());
+      to[m].push_back(buffers.emplace_back(bytes * std::size_t(times)).data());
     }
   std::vector<const void* const*> host_inputs;
   std::vector<void* const*> host_outputs;

@@ -180,7 +180,7 @@ void DeviceChannel::cross(const void* in, void* out, std::int64_t count, DType d
 /// In chunks through two pinned buffers: one comes from the device while the other is added.
 void DeviceChannel::add_over_hosts(std::byte* shard, std::int64_t count, DType dtype, const std::string& label) {
   const std::int64_t size = std::int64_t(itemsize(dtype)), step = std::max<std::int64_t>(1, kChunk / size), chunks = (count + step - 1) / step;
-  const HostBuffer buffers[2] = {HostBuffer(std::size_t(std::min(step, count) * size), device_), HostBuffer(std::size_t(std::min(step, count) * size), device_)};
+  const HostBuffer buffers[2] = {HostBuffer(std::size_t(std::min(step, count) * size)), HostBuffer(std::size_t(std::min(step, count) * size))};
   void* arrived[2] = {nullptr, nullptr};
   const auto elements = [&](std::int64_t chunk) { return std::min(step, count - chunk * step); };
   const auto fetch = [&](std::int64_t chunk) {

@@ -87,15 +87,12 @@ CheckpointReader::CheckpointReader(std::string generation, const Wanted& wanted,
   for (std::size_t i = 0; i < manifest_.files.size(); ++i) {
     const CheckpointFile& file = manifest_.files[i];
     const bool verified = int(i % std::size_t(world_size)) == rank;
-    const std::vector<Piece> all = pieces_of(file.name);  // and they lie where a file has room for them
+    const std::vector<Piece> all = pieces_of(file, verified);
     if (verified) {
-      check_frame(*sources_.at(file.name), file);
-      check_datasets(file);
+      check_frame(*sources_.at(file.name), file, all);
+      check_datasets(file, all);
     }
-    for (Piece piece : all) {
-      piece.verified = verified;
-      pieces.push_back(piece);
-    }
+    pieces.insert(pieces.end(), all.begin(), all.end());
   }
   for (const CheckpointTensor& tensor : manifest_.tensors)
     if (wanted(tensor)) wholes_.emplace(&tensor, Tensor::empty(tensor.spec.shape, tensor.spec.dtype));
@@ -107,28 +104,27 @@ CheckpointReader::CheckpointReader(std::string generation, const Wanted& wanted,
 }
 
 /// In the order of the file. Throws for what overlaps or lies outside.
-std::vector<CheckpointReader::Piece> CheckpointReader::pieces_of(const std::string& file) const {
+std::vector<CheckpointReader::Piece> CheckpointReader::pieces_of(const CheckpointFile& file, bool verified) const {
   std::vector<Piece> pieces;
   for (const CheckpointTensor& tensor : manifest_.tensors)
     for (const CheckpointPart& part : tensor.parts)
-      if (part.file == file && part.begin < part.end) pieces.push_back({&tensor, &part});
+      if (part.file == file.name && part.begin < part.end) pieces.push_back({&tensor, &part, verified});
   std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.part->offset < b.part->offset; });
-  const auto said = std::find_if(manifest_.files.begin(), manifest_.files.end(), [&](const CheckpointFile& each) { return each.name == file; });
   std::int64_t at = 0;
   for (const Piece& piece : pieces) {
     const std::int64_t offset = piece.part->offset, count = piece.part->end - piece.part->begin, size = std::int64_t(itemsize(piece.tensor->spec.dtype));
-    if (offset < at || offset > said->nbytes || count > (said->nbytes - offset) / size)
-      throw DataLossError(named(*piece.tensor, generation_ + "/" + file) + " is not where the manifest says", "checkpoint");
+    if (offset < at || offset > file.nbytes || count > (file.nbytes - offset) / size)
+      throw DataLossError(named(*piece.tensor, generation_ + "/" + file.name) + " is not where the manifest says", "checkpoint");
     at = offset + count * size;
   }
   return pieces;
 }
 
 /// What is no dataset's elements: HDF5's own.
-void CheckpointReader::check_frame(const Source& source, const CheckpointFile& file) const {
+void CheckpointReader::check_frame(const Source& source, const CheckpointFile& file, const std::vector<Piece>& pieces) const {
   Checksum around;
   std::int64_t at = 0;
-  for (const Piece& piece : pieces_of(file.name)) {
+  for (const Piece& piece : pieces) {
     source.read(at, piece.part->offset - at, nullptr, &around);
     at = piece.part->offset + piece.nbytes();
   }
@@ -137,12 +133,11 @@ void CheckpointReader::check_frame(const Source& source, const CheckpointFile& f
 }
 
 /// HDF5 and the manifest say the same of every dataset.
-void CheckpointReader::check_datasets(const CheckpointFile& file) const {
+void CheckpointReader::check_datasets(const CheckpointFile& file, const std::vector<Piece>& pieces) const {
   const hdf5::File opened = hdf5::File::open(generation_ + "/" + file.name);
-  for (const Piece& piece : pieces_of(file.name)) {
-    const std::string dataset = piece.tensor->dataset();
+  for (const Piece& piece : pieces) {
     require_dataset(opened, *piece.tensor, *piece.part);
-    if (opened.offset(dataset) != piece.part->offset) throw DataLossError(named(*piece.tensor, opened.path()) + " is not where the manifest says", "checkpoint");
+    if (opened.offset(piece.tensor->dataset()) != piece.part->offset) throw DataLossError(named(*piece.tensor, opened.path()) + " is not where the manifest says", "checkpoint");
   }
 }
 

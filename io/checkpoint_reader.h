@@ -36,9 +36,9 @@ class CheckpointReader {
  private:
   class Source;
   struct Piece;
-  std::vector<Piece> pieces_of(const std::string& file) const;
-  void check_frame(const Source& source, const CheckpointFile& file) const;
-  void check_datasets(const CheckpointFile& file) const;
+  std::vector<Piece> pieces_of(const CheckpointFile& file, bool verified) const;
+  void check_frame(const Source& source, const CheckpointFile& file, const std::vector<Piece>& pieces) const;
+  void check_datasets(const CheckpointFile& file, const std::vector<Piece>& pieces) const;
   void read_pieces(const std::vector<Piece>& pieces);
 
   std::string generation_;

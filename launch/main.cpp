@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,7 @@ void add_bench(CLI::App& app) {
   static bool json = false;
   static double seconds = 1;
   static std::string workload;
-  static int threads = 1;
+  static std::optional<int> threads;
   static bool profile = false;
   static bool fit = false;
   static lockstep::bench::AllReduceOptions all_reduce;
@@ -51,7 +52,7 @@ void add_bench(CLI::App& app) {
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
   bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20 or gpt; default: all (steps), mlp (scaling)");
-  bench->add_option("--threads", threads, "steps: threads of an op; pipeline: that decode")->check(CLI::PositiveNumber);
+  bench->add_option("--threads", threads, "steps: threads of an op, 1 if not given; pipeline: threads that decode, 2 if not given")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
   bench->add_flag("--fit", fit, "steps: Model::fit itself (book_mlp, mlp)");
   bench->add_option("--ranks", ranks, "allreduce: how many ranks; scaling: each number of them: 1,2,4")->delimiter(',')->check(CLI::Range(1, 1 << 12));
@@ -78,9 +79,9 @@ void add_bench(CLI::App& app) {
     if (suite == "allreduce") return b::run_all_reduce(all_reduce);
     if (suite == "scaling") return b::run_scaling(scaling);
     if (suite == "checkpoint") return b::run_checkpoint(checkpoint);
-    if (suite == "steps") return b::run_steps({workload, threads, seconds, json, profile, fit});
+    if (suite == "steps") return b::run_steps({workload, threads.value_or(1), seconds, json, profile, fit});
     if (suite == "pipeline") {
-      pipeline = {.filter = filter, .seconds = seconds, .threads = std::max(2, threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
+      pipeline = {.filter = filter, .seconds = seconds, .threads = threads.value_or(pipeline.threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
       b::run_input_pipelines(pipeline);
       // Row by row from memory, and what of the signal ops a pipeline of sounds needs.
       std::vector<b::Case> cases = b::pipeline_cases();

@@ -175,6 +175,8 @@ void check_units(RecurrentOptions& o, const char* owner) {
   if (!o.recurrent_activation) o.recurrent_activation = "linear";
 }
 
+Tensor product(const Tensor& x, const Tensor& kernel) { return matmul(x, kernel); }
+
 std::int64_t gates_of(CellKind kind) { return kind == CellKind::simple ? 1 : kind == CellKind::lstm ? 4
                                                                                                     : 3; }
 
@@ -206,15 +208,15 @@ std::vector<CellMasks> UnitCell::draw_masks(const Generator& generator, const Sh
 }
 
 Tensor UnitCell::project(std::span<const Tensor> x) {
-  const Tensor product = lstm::by_gate(x, kernel_, [](const Tensor& input, const Tensor& kernel) { return matmul(input, kernel); });
-  if (!bias_.defined()) return product;
+  const Tensor sums = lstm::by_gate(x, kernel_, product);
+  if (!bias_.defined()) return sums;
   const Tensor bias = bias_;
-  return product + (bias.ndim() == 2 ? bias[0] : bias);
+  return sums + (bias.ndim() == 2 ? bias[0] : bias);
 }
 
 /// h R, with h as each gate sees it.
 Tensor UnitCell::recurrent_product(const Tensor& h, std::span<const Tensor> masks) const {
-  return lstm::by_gate(lstm::masked(h, masks), recurrent_, [](const Tensor& input, const Tensor& kernel) { return matmul(input, kernel); });
+  return lstm::by_gate(lstm::masked(h, masks), recurrent_, product);
 }
 
 Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> all_masks) {
@@ -237,12 +239,12 @@ Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, 
     r = gate(x[1] + part[1]);
     candidate = activation(x[2] + r * part[2]);
   } else {
-    const std::vector<Tensor> kernels = split(recurrent_.value(), 3, -1);
-    const Tensors seen = lstm::masked(h, masks);
-    const auto of_gate = [&](std::size_t gate) -> const Tensor& { return seen[seen.size() > 1 ? gate : 0]; };
-    z = gate(x[0] + matmul(of_gate(0), kernels[0]));
-    r = gate(x[1] + matmul(of_gate(1), kernels[1]));
-    candidate = activation(x[2] + matmul(r * of_gate(2), kernels[2]));
+    const std::vector<Tensor> kernels = split(recurrent_.value(), Ints{2 * options_.units, options_.units}, -1);
+    const Tensors seen = lstm::masked(h, masks);  // by the gates, or once
+    const std::vector<Tensor> part = split(lstm::by_gate(std::span(seen.begin(), std::min<std::size_t>(seen.size(), 2)), kernels[0], product), 2, -1);
+    z = gate(x[0] + part[0]);
+    r = gate(x[1] + part[1]);
+    candidate = activation(x[2] + matmul(r * seen.back(), kernels[1]));
   }
   const Tensor y = z * states[0] + (1 - z) * candidate;
   return {y, y};

@@ -40,7 +40,7 @@ std::string to_string(Device device);
 /// DeviceScope's device, else the process's (set_default_device, else LOCKSTEP_DEVICE=cpu|cuda|cuda:N, else the CPU). Strings always live on the CPU.
 /// Throws as Device does, at the first use, for a LOCKSTEP_DEVICE that cannot be used.
 Device default_device();
-/// For all threads without a DeviceScope. The ranks' World chooses each rank's GPU by this.
+/// For all threads without a DeviceScope. (LOCKSTEP_DEVICE=cuda has chosen a GPU of its own for each rank of a host already, by the launcher's number for it.)
 void set_default_device(Device device);
 
 /// Makes `device` the thread's default while it lives (tf.device).

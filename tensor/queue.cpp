@@ -15,6 +15,7 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/permute.h>
 
 namespace lockstep {
 namespace queues {
@@ -171,20 +172,17 @@ void require_components(const Queue::State& state, const Tensors& components, bo
   }
 }
 
-/// `part` into the corner of a block of a larger tensor.
-template <class T>
-void copy_corner(const Tensor& part, const Shape& whole, T* to) {
-  const T* from = static_cast<const T*>(part.raw());
-  const auto strides = row_major_strides(whole);
-  const std::int64_t last = part.ndim() ? part.shape()[part.ndim() - 1] : 1, lines = last ? part.numel() / last : 0;
-  for (std::int64_t line = 0; line < lines; ++line) {
-    std::int64_t rest = line, offset = 0;
-    for (int k = part.ndim() - 2; k >= 0; --k) {
-      offset += rest % part.shape()[k] * strides[std::size_t(k)];
-      rest /= part.shape()[k];
-    }
-    std::copy_n(from + line * last, last, to + offset);
+/// Zeros (empty strings) behind the elements of each axis, up to the sizes of `whole`.
+Tensor padded(const Tensor& part, const Shape& whole) {
+  if (part.shape() == whole) return part;
+  if (part.dtype() == string) {
+    Tensor result = Tensor::empty(whole, string);
+    run_copy({.shape = part.shape(), .from = row_major_strides(part.shape()), .to = row_major_strides(whole)}, string, part.raw(), result.mutable_raw());
+    return result;
   }
+  IntLists paddings;
+  for (int k = 0; k < whole.ndim(); ++k) paddings.push_back({0, whole[k] - part.shape()[k]});
+  return pad(part, paddings);
 }
 
 /// One component of several elements on a new first axis, padded with zeros to the largest.
@@ -195,14 +193,15 @@ Tensor stacked(const std::vector<Element>& elements, std::size_t component, DTyp
     for (const Element& element : elements) size = std::max(size, element[component].shape()[int(k)]);
     whole.push_back(size);
   }
-  Shape result_shape{std::int64_t(elements.size())};
-  for (const std::int64_t size : whole) result_shape.push_back(size);
-  Tensor result = zeros(result_shape, dtype);
-  visit_dtype(dtype, [&]<class T>(TypeTag<T>) {
-    T* to = static_cast<T*>(result.mutable_raw());
-    for (const Element& element : elements) copy_corner(element[component], whole, to), to += whole.numel();
-  });
-  return result;
+  if (elements.empty()) {
+    Shape none{0};
+    for (const std::int64_t size : whole) none.push_back(size);
+    return zeros(none, dtype);
+  }
+  const Unheard unheard;
+  std::vector<Tensor> parts;
+  for (const Element& element : elements) parts.push_back(padded(element[component], whole));
+  return stack(parts, 0);
 }
 
 /// Takes n elements together (or, of a closed queue, fewer).

@@ -7,7 +7,10 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops/index_walk.h>
+#include <lockstep/tensor/ops/row_splits.h>
 #include <lockstep/tensor/print.h>
+#include <lockstep/tensor/ragged_parts.h>
 
 namespace lockstep {
 namespace {
@@ -33,14 +36,15 @@ void require_row_splits(const RaggedTensor& values, const Tensor& splits) {
     const Unheard unheard;
     return int64_of(splits);
   }();
-  const auto s = wide.data<std::int64_t>();
-  if (s[0] != 0) throw InvalidArgumentError("row splits must begin with 0, got " + std::to_string(s[0]), kRagged);
-  for (std::size_t i = 1; i < s.size(); ++i)
-    if (s[i] < s[i - 1]) throw InvalidArgumentError("row splits must not fall: " + std::to_string(s[i]) + " follows on " + std::to_string(s[i - 1]) + " (element " + std::to_string(i) + ")", kRagged);
+  const Splits s = wide.data<std::int64_t>();
   const Shape& below = values.is_ragged() ? values.row_splits().shape() : values.flat_values().shape();
-  if (!below.known()) return;
-  const std::int64_t count = values.is_ragged() ? below[0] - 1 : below[0];
-  if (s.back() != count) throw InvalidArgumentError("row splits end at " + std::to_string(s.back()) + ", but there are " + std::to_string(count) + " values", kRagged);
+  require_splits(s, below.known() ? rows_of(values) : s.back(), kRagged);
+}
+
+/// Row lengths, ids, starts or limits. (Data inside a trace may leave the shape open.)
+void require_one_axis_of_ints(const Tensor& x, const char* what) {
+  if (!kIndexInts.contains(x.dtype())) throw TypeError(std::string(what) + " must be int32 or int64, got " + to_string(x.spec()), kRagged);
+  if (x.shape().known() && x.ndim() != 1) throw InvalidArgumentError(std::string(what) + " must have one axis, got " + to_string(x.spec()), kRagged);
 }
 
 /// 0 and the running sums of the lengths.
@@ -68,16 +72,10 @@ RaggedTensor slice_each_row(const RaggedTensor& x, const Index& index) {
 
 /// The numbers that a slice of `count` rows names.
 std::vector<std::int64_t> sliced_numbers(const Index& index, std::int64_t count) {
-  const std::int64_t step = index.step.value_or(1);
-  if (step == 0) throw InvalidArgumentError("the step of a slice must not be 0", kRagged);
-  const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? count : count - 1;
-  const auto bound = [&](const std::optional<std::int64_t>& at, std::int64_t none) { return at ? std::clamp(*at < 0 ? *at + count : *at, low, high) : none; };
-  const std::int64_t stop = bound(index.stop, step > 0 ? count : -1);
+  if (index.step == 0) throw InvalidArgumentError("the step of a slice must not be 0", kRagged);
+  const index_walk::SliceRange range = index_walk::slice_range(index.start, index.stop, index.step, count);
   std::vector<std::int64_t> numbers;
-  for (std::int64_t i = bound(index.start, step > 0 ? 0 : count - 1); step > 0 ? i < stop : i > stop; i += step) {
-    numbers.push_back(i);
-    if (step > 0 ? step > stop - i : -step > i - stop) break;  // the next might overflow
-  }
+  for (std::int64_t k = 0; k < range.count; ++k) numbers.push_back(range.start + k * range.step);
   return numbers;
 }
 
@@ -134,12 +132,6 @@ IndexList without_ellipsis(const IndexList& spec, int ndim) {
   return result;
 }
 
-Tensors with_splits(const RaggedTensor& x) {
-  Tensors operands{x.flat_values()};
-  operands.append(x.nested_row_splits().begin(), x.nested_row_splits().end());
-  return operands;
-}
-
 void require_ragged(const RaggedTensor& x) {
   if (!x.is_ragged()) throw FailedPreconditionError("a tensor without ragged axes has no rows: " + to_string(x.flat_values().spec()), kRagged);
 }
@@ -161,14 +153,13 @@ RaggedTensor RaggedTensor::from_nested_row_splits(const Tensor& flat_values, std
 }
 
 RaggedTensor RaggedTensor::from_row_lengths(const RaggedTensor& values, const Tensor& row_lengths) {
-  if (!kIndexInts.contains(row_lengths.dtype())) throw TypeError("row lengths must be int32 or int64, got " + to_string(row_lengths.spec()), kRagged);
-  if (row_lengths.ndim() != 1) throw InvalidArgumentError("row lengths must have one axis, got " + to_string(row_lengths.spec()), kRagged);
+  require_one_axis_of_ints(row_lengths, "row lengths");
   return from_row_splits(values, splits_from_lengths(row_lengths));
 }
 
 RaggedTensor RaggedTensor::from_value_rowids(const RaggedTensor& values, const Tensor& value_rowids, std::optional<std::int64_t> nrows) {
-  if (!kIndexInts.contains(value_rowids.dtype())) throw TypeError("row ids must be int32 or int64, got " + to_string(value_rowids.spec()), kRagged);
-  if (value_rowids.ndim() != 1 || value_rowids.shape()[0] != rows_of(values))
+  require_one_axis_of_ints(value_rowids, "row ids");
+  if (value_rowids.shape()[0] != rows_of(values))
     throw InvalidArgumentError("there must be one row id for each of the " + std::to_string(rows_of(values)) + " values, got " + to_string(value_rowids.spec()), kRagged);
   if (value_rowids.is_symbolic()) throw UnimplementedError("how many rows there are must be known inside a traced function", kRagged, "use from_row_splits");
   const std::vector<std::int64_t> ids = int64_of(value_rowids).to_vector<std::int64_t>();
@@ -177,18 +168,22 @@ RaggedTensor RaggedTensor::from_value_rowids(const RaggedTensor& values, const T
   const std::int64_t least = ids.empty() ? 0 : ids.back() + 1, rows = nrows.value_or(least);
   if (rows < least) throw InvalidArgumentError("there are ids up to " + std::to_string(least - 1) + ", but nrows is " + std::to_string(rows), kRagged);
   Shape{rows};  // refuses more than a tensor may have
-  std::vector<std::int64_t> splits(std::size_t(rows) + 1, 0);
-  for (const std::int64_t id : ids) ++splits[std::size_t(id) + 1];
-  for (std::size_t r = 1; r < splits.size(); ++r) splits[r] += splits[r - 1];
-  return from_row_splits(values, int64_constant(splits));
+  Tensor splits = Tensor::empty({rows + 1}, int64);
+  std::int64_t* ends = splits.mutable_data<std::int64_t>();
+  std::fill_n(ends, rows + 1, std::int64_t(0));
+  for (const std::int64_t id : ids) ++ends[id + 1];
+  for (std::int64_t r = 0; r < rows; ++r) ends[r + 1] += ends[r];
+  return from_row_splits(values, placed(std::move(splits)));
 }
 
 RaggedTensor RaggedTensor::from_row_starts(const RaggedTensor& values, const Tensor& row_starts) {
+  require_one_axis_of_ints(row_starts, "row starts");
   const std::vector<Tensor> parts{int64_of(row_starts), int64_constant({rows_of(values)})};
   return from_row_splits(values, concat(parts, 0));
 }
 
 RaggedTensor RaggedTensor::from_row_limits(const RaggedTensor& values, const Tensor& row_limits) {
+  require_one_axis_of_ints(row_limits, "row limits");
   const std::vector<Tensor> parts{int64_constant({0}), int64_of(row_limits)};
   return from_row_splits(values, concat(parts, 0));
 }
@@ -275,7 +270,7 @@ Tensor RaggedTensor::value_rowids() const {
 Tensor RaggedTensor::bounding_shape() const {
   require_ragged(*this);
   static const OpDef& op = find_op("ragged_bounding_shape");
-  return apply(op, with_splits(*this));
+  return apply(op, ragged_parts::with_splits(*this));
 }
 
 const Tensor& RaggedTensor::tensor() const {
@@ -300,7 +295,7 @@ RaggedTensor ragged::strided_slice(const RaggedTensor& x, const IndexList& spec)
 Tensor RaggedTensor::to_tensor(const Ints& shape, const Tensor& default_value) const {
   if (!is_ragged()) return flat_values_;
   static const OpDef& op = find_op("ragged_to_tensor");
-  Tensors operands = with_splits(*this);
+  Tensors operands = ragged_parts::with_splits(*this);
   const Tensor filling = default_value.defined() ? default_value : zeros({}, dtype());
   operands.insert(operands.begin() + 1, filling);
   Ints sizes = shape;  // may leave the values' own axes out

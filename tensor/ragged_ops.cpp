@@ -6,14 +6,22 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ragged_parts.h>
 
 namespace lockstep {
 namespace {
 
 constexpr const char* kRaggedOp = "ragged";
 
-/// A tensor as rows of equal lengths, so that it has `rank` ragged axes.
-RaggedTensor with_ragged_rank(const RaggedTensor& x, int rank) {
+}  // namespace
+
+Tensors ragged_parts::with_splits(const RaggedTensor& x) {
+  Tensors operands{x.flat_values()};
+  operands.append(x.nested_row_splits().begin(), x.nested_row_splits().end());
+  return operands;
+}
+
+RaggedTensor ragged_parts::with_ragged_rank(const RaggedTensor& x, int rank) {
   if (x.ragged_rank() >= rank) return x;
   if (!x.is_ragged()) {
     if (x.ndim() <= rank) throw InvalidArgumentError("a tensor of " + std::to_string(x.ndim()) + " axes does not go with " + std::to_string(rank) + " ragged ones", kRaggedOp);
@@ -22,10 +30,16 @@ RaggedTensor with_ragged_rank(const RaggedTensor& x, int rank) {
   return x.with_values(with_ragged_rank(x.values(), rank - 1));
 }
 
-std::int64_t positive_axis(std::int64_t axis, int ndim) {
-  if (axis < -ndim || axis >= ndim) throw InvalidArgumentError("axis " + std::to_string(axis) + " is out of range for " + std::to_string(ndim) + " axes", kRaggedOp);
-  return axis < 0 ? axis + ndim : axis;
+int ragged_parts::checked_axis(std::int64_t axis, int ndim, std::string_view op) {
+  if (axis < -ndim || axis >= ndim) throw InvalidArgumentError("axis " + std::to_string(axis) + " is out of range for " + std::to_string(ndim) + " axes", op);
+  return int(axis < 0 ? axis + ndim : axis);
 }
+
+namespace {
+
+using ragged_parts::checked_axis;
+using ragged_parts::with_ragged_rank;
+using ragged_parts::with_splits;
 
 /// `a`, checked to have the row lengths of `b`.
 Tensor same_splits(const Tensor& a, const Tensor& b) {
@@ -36,9 +50,7 @@ Tensor same_splits(const Tensor& a, const Tensor& b) {
 
 Tensor coordinates_of(const RaggedTensor& x) {
   static const OpDef& op = find_op("ragged_coordinates");
-  Tensors operands{x.flat_values()};
-  operands.append(x.nested_row_splits().begin(), x.nested_row_splits().end());
-  return apply(op, operands);
+  return apply(op, with_splits(x));
 }
 
 /// The elements of a tensor that broadcasts against padded rows, one for each value.
@@ -75,14 +87,14 @@ RaggedTensor fitting(const RaggedTensor& x, const Tensor& dense) {
   return changed ? RaggedTensor::from_nested_row_splits(x.flat_values(), splits) : x;
 }
 
-RaggedTensor literal(const Scalar& value, const RaggedTensor& like) { return scalar(value, like.dtype()); }
-
 }  // namespace
 
 namespace ragged {
 
 Aligned align(const RaggedTensor& x, const RaggedTensor& y) {
   if (!x.is_ragged() && !y.is_ragged()) return {x, x.flat_values(), y.flat_values()};
+  if (x.is_ragged() != y.is_ragged() && !(x.is_ragged() ? y : x).tensor().shape().known())
+    throw UnimplementedError("the shape of a tensor beside rows depends on data inside the traced function, and must be known here", kRaggedOp);
   if (!y.is_ragged()) return {fitting(x, y.tensor()), x.flat_values(), spread(y.tensor(), x)};
   if (!x.is_ragged()) return {fitting(y, x.tensor()), spread(x.tensor(), y), y.flat_values()};
   if (x.ragged_rank() != y.ragged_rank()) {
@@ -96,8 +108,7 @@ Aligned align(const RaggedTensor& x, const RaggedTensor& y) {
 }
 
 RaggedTensor expand_dims(const RaggedTensor& x, std::int64_t axis) {
-  const std::int64_t at = axis < 0 ? axis + x.ndim() + 1 : axis;
-  if (at < 0 || at > x.ndim()) throw InvalidArgumentError("axis " + std::to_string(axis) + " is out of range for " + std::to_string(x.ndim() + 1) + " axes", kRaggedOp);
+  const int at = checked_axis(axis, x.ndim() + 1, kRaggedOp);
   if (!x.is_ragged()) return {lockstep::expand_dims(x.flat_values(), at), x.flat_ndim() + 1};
   if (at == 0) return RaggedTensor::from_row_splits(x, constant(std::vector<std::int64_t>{0, x.nrows()}));
   if (at == 1) return RaggedTensor::from_row_splits(x, lockstep::range(0, x.nrows() + 1, 1, int64));
@@ -154,7 +165,7 @@ RaggedTensor concat(std::span<const RaggedTensor> inputs, std::int64_t axis) {
     if (each.ndim() != ndim) throw InvalidArgumentError("inputs of " + std::to_string(ndim) + " and " + std::to_string(each.ndim()) + " axes cannot be joined", "ragged::concat");
     if (each.dtype() != inputs[0].dtype()) throw TypeError("inputs of " + std::string(name(inputs[0].dtype())) + " and " + std::string(name(each.dtype())) + " cannot be joined", "ragged::concat");
   }
-  const std::int64_t at = positive_axis(axis, ndim);
+  const int at = checked_axis(axis, ndim, "ragged::concat");
   const bool dense = std::none_of(inputs.begin(), inputs.end(), [](const RaggedTensor& each) { return each.is_ragged(); });
   if (inputs.size() == 1) return inputs[0];
   if (dense && at == ndim - 1) {
@@ -173,7 +184,7 @@ RaggedTensor concat(std::span<const RaggedTensor> inputs, std::int64_t axis) {
 
 RaggedTensor stack(std::span<const RaggedTensor> inputs, std::int64_t axis) {
   if (inputs.empty()) throw InvalidArgumentError("there is nothing to stack", "ragged::stack");
-  const std::int64_t at = positive_axis(axis, inputs[0].ndim() + 1);
+  const int at = checked_axis(axis, inputs[0].ndim() + 1, "ragged::stack");
   std::vector<RaggedTensor> wider;
   for (const RaggedTensor& each : inputs) {
     RaggedTensor row = expand_dims(each, at);
@@ -254,9 +265,9 @@ using Reduction = Tensor (*)(const Tensor&, const Axes&, bool);
 /// The axes of a reduction, as sorted numbers.
 std::vector<std::int64_t> axes_of(const RaggedTensor& x, const Axes& axis) {
   std::vector<std::int64_t> axes;
-  if (const auto* one = std::get_if<std::int64_t>(&axis.value)) axes.push_back(positive_axis(*one, x.ndim()));
+  if (const auto* one = std::get_if<std::int64_t>(&axis.value)) axes.push_back(checked_axis(*one, x.ndim(), kRaggedOp));
   else if (const auto* list = std::get_if<Ints>(&axis.value))
-    for (const std::int64_t each : *list) axes.push_back(positive_axis(each, x.ndim()));
+    for (const std::int64_t each : *list) axes.push_back(checked_axis(each, x.ndim(), kRaggedOp));
   else
     for (std::int64_t i = 0; i < x.ndim(); ++i) axes.push_back(i);
   std::sort(axes.begin(), axes.end());
@@ -278,9 +289,7 @@ RaggedTensor reduce(const RaggedTensor& x, const Axes& axis, Segments segments, 
   if (ragged_axes.empty()) return x.with_flat_values(flat);
   if (rank == 1 && ragged_axes[0] == 1) return segments(flat, x.value_rowids(), x.nrows());
   static const OpDef& op = find_op("ragged_reduce_places");
-  Tensors operands{x.flat_values()};
-  operands.append(x.nested_row_splits().begin(), x.nested_row_splits().end());
-  const Tensors places = apply_all(op, operands, {{"axis", ragged_axes}});
+  const Tensors places = apply_all(op, with_splits(x), {{"axis", ragged_axes}});
   const bool rows_only = std::int64_t(ragged_axes.size()) == rank && ragged_axes[0] == 1;  // axis 0 stays, alone
   if (!rows_only && places[1].is_symbolic()) {
     if (std::int64_t(ragged_axes.size()) != rank) throw UnimplementedError("how many elements a reduction gives that leaves ragged axes behind rows must be known inside a traced function", kRaggedOp, "pad the rows with to_tensor first");
@@ -321,13 +330,13 @@ RaggedTensor operator-(const RaggedTensor& x, const RaggedTensor& y) { return ra
 RaggedTensor operator*(const RaggedTensor& x, const RaggedTensor& y) { return ragged::map_flat_values([](const Tensor& a, const Tensor& b) { return a * b; }, x, y); }
 RaggedTensor operator/(const RaggedTensor& x, const RaggedTensor& y) { return ragged::map_flat_values([](const Tensor& a, const Tensor& b) { return a / b; }, x, y); }
 RaggedTensor operator-(const RaggedTensor& x) { return x.with_flat_values(-x.flat_values()); }
-RaggedTensor operator+(const RaggedTensor& x, const Scalar& y) { return x + literal(y, x); }
-RaggedTensor operator-(const RaggedTensor& x, const Scalar& y) { return x - literal(y, x); }
-RaggedTensor operator*(const RaggedTensor& x, const Scalar& y) { return x * literal(y, x); }
-RaggedTensor operator/(const RaggedTensor& x, const Scalar& y) { return x / literal(y, x); }
-RaggedTensor operator+(const Scalar& x, const RaggedTensor& y) { return literal(x, y) + y; }
-RaggedTensor operator-(const Scalar& x, const RaggedTensor& y) { return literal(x, y) - y; }
-RaggedTensor operator*(const Scalar& x, const RaggedTensor& y) { return literal(x, y) * y; }
-RaggedTensor operator/(const Scalar& x, const RaggedTensor& y) { return literal(x, y) / y; }
+RaggedTensor operator+(const RaggedTensor& x, const Scalar& y) { return x.with_flat_values(x.flat_values() + y); }
+RaggedTensor operator-(const RaggedTensor& x, const Scalar& y) { return x.with_flat_values(x.flat_values() - y); }
+RaggedTensor operator*(const RaggedTensor& x, const Scalar& y) { return x.with_flat_values(x.flat_values() * y); }
+RaggedTensor operator/(const RaggedTensor& x, const Scalar& y) { return x.with_flat_values(x.flat_values() / y); }
+RaggedTensor operator+(const Scalar& x, const RaggedTensor& y) { return y.with_flat_values(x + y.flat_values()); }
+RaggedTensor operator-(const Scalar& x, const RaggedTensor& y) { return y.with_flat_values(x - y.flat_values()); }
+RaggedTensor operator*(const Scalar& x, const RaggedTensor& y) { return y.with_flat_values(x * y.flat_values()); }
+RaggedTensor operator/(const Scalar& x, const RaggedTensor& y) { return y.with_flat_values(x / y.flat_values()); }
 
 }  // namespace lockstep

@@ -1,27 +1,25 @@
 #include <lockstep/tensor/sets.h>
 
-#include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
 
 namespace lockstep::sets {
+namespace {
 
+Ints known_sizes(const Shape& shape) {
+  if (!shape.known()) throw UnimplementedError("the shape of an operand depends on data inside the traced function, and must be known here", "sets");
+  return Ints(shape.begin(), shape.end());
+}
+Ints sizes_of(const SparseTensor& x) { return known_sizes(x.shape()); }
+
+}  // namespace
 
 Operand::Operand(const Tensor& dense) {
-  Shape shape = dense.shape();
-  std::vector<std::int64_t> indices;
-  const auto strides = row_major_strides(shape);
-  for (std::int64_t i = 0; i < shape.numel(); ++i)
-    for (int k = 0; k < shape.ndim(); ++k) indices.push_back(i / strides[std::size_t(k)] % shape[k]);
-  sparse_ = SparseTensor(constant(indices, Shape{shape.numel(), shape.ndim()}), reshape(dense, {-1}), shape);
+  static const OpDef& op = find_op("sparse_unravel");
+  const Ints sizes = known_sizes(dense.shape());
+  sparse_ = SparseTensor(apply(op, {range(0, dense.numel(), 1, int64)}, {{"shape", sizes}}), reshape(dense, {-1}), dense.shape());
 }
 
 namespace {
-
-Ints sizes_of(const SparseTensor& x) {
-  const Shape shape = x.shape();
-  if (!shape.known()) throw UnimplementedError("the shape of a sparse operand depends on data inside the traced function, and must be known here", "sets");
-  return Ints(shape.begin(), shape.end());
-}
 
 SparseTensor operation(const char* word, const SparseTensor& a, const SparseTensor& b, bool validate) {
   static const OpDef& op = find_op("set_operation");

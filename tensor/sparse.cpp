@@ -7,10 +7,14 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops/entries.h>
 #include <lockstep/tensor/print.h>
+#include <lockstep/tensor/ragged_parts.h>
 
 namespace lockstep {
 namespace {
+
+using ragged_parts::checked_axis;
 
 constexpr const char* kSparse = "SparseTensor";
 
@@ -21,11 +25,6 @@ Shape known_shape(const SparseTensor& x, const char* op) {
   const Shape shape = x.shape();
   if (!shape.known()) throw UnimplementedError("the shape of a sparse tensor depends on data inside the traced function, and must be known here", op);
   return shape;
-}
-
-int checked_axis(std::int64_t axis, int ndim, const char* op) {
-  if (axis < -ndim || axis >= ndim) throw InvalidArgumentError("axis " + std::to_string(axis) + " is out of range for " + std::to_string(ndim) + " axes", op);
-  return int(axis < 0 ? axis + ndim : axis);
 }
 
 Tensor order_of(const Tensor& indices, const Shape& shape) {
@@ -93,12 +92,7 @@ SparseTensor::SparseTensor(const Tensor& indices, const Tensor& values, const Te
   if (dense_shape.shape().known() && indices.shape()[1] != dense_shape.shape()[0])
     throw InvalidArgumentError("there are " + std::to_string(indices.shape()[1]) + " indices for each value, for " + std::to_string(dense_shape.shape()[0]) + " axes", kSparse);
   if (indices.is_symbolic() || !whole.known()) return;
-  const auto index = indices.data<std::int64_t>();
-  for (std::size_t i = 0; i < index.size(); ++i) {
-    const int axis = int(i % std::size_t(whole.ndim()));
-    if (index[i] < 0 || index[i] >= whole[axis])
-      throw InvalidArgumentError("index " + std::to_string(index[i]) + " (entry " + std::to_string(i / std::size_t(whole.ndim())) + ", axis " + std::to_string(axis) + ") is outside of shape " + to_string(whole), kSparse);
-  }
+  entries::require_inside(indices.data<std::int64_t>().data(), indices.shape()[0], whole, kSparse);
 }
 
 Shape SparseTensor::shape() const { return dense_shape_.is_symbolic() ? Shape::unknown() : Shape(dense_shape_.data<std::int64_t>()); }
@@ -347,11 +341,12 @@ SparseTensor softmax(const SparseTensor& x) {
 Tensor to_indicator(const SparseTensor& ids, std::int64_t vocab_size) {
   const Shape shape = known_shape(ids, "sparse::to_indicator");
   if (!kIndexInts.contains(ids.dtype())) throw TypeError("numbers must be int32 or int64, got " + std::string(name(ids.dtype())), "sparse::to_indicator");
+  if (shape.ndim() < 1) throw InvalidArgumentError("numbers without an axis indicate nothing", "sparse::to_indicator");
   Ints sizes = ints_of(shape);
   sizes[sizes.size() - 1] = vocab_size;
   const std::vector<Tensor> columns{strided_slice(ids.indices(), {all, lockstep::slice(0, shape.ndim() - 1)}), lockstep::expand_dims(ids.dtype() == int64 ? ids.values() : cast(ids.values(), int64), 1)};
   const Tensor places = lockstep::concat(columns, 1);
-  return cast(scatter_nd(places, ones({ids.values().shape()[0]}, int32), sizes), boolean);
+  return cast(scatter_nd(places, cast(ones_like(ids.values()), int32), sizes), boolean);
 }
 
 Tensor embedding_lookup_sparse(const Tensor& params, const SparseTensor& ids, const std::optional<SparseTensor>& weights, const std::string& combiner) {
@@ -365,7 +360,7 @@ Tensor embedding_lookup_sparse(const Tensor& params, const SparseTensor& ids, co
   Tensor picked = gather(params, ids.values());
   Ints column{-1};
   for (int k = 1; k < params.ndim(); ++k) column.push_back(1);
-  const Tensor weight = weights ? weights->values() : ones({ids.values().shape()[0]}, params.dtype());
+  const Tensor weight = weights ? weights->values() : cast(ones_like(ids.values()), params.dtype());
   if (weights) picked = picked * lockstep::reshape(weight, column);
   const Tensor sum = unsorted_segment_sum(picked, rows, shape[0]);
   if (combiner == "sum") return sum;
@@ -378,17 +373,9 @@ Tensor embedding_lookup_sparse(const Tensor& params, const SparseTensor& ids, co
 namespace ragged {
 
 SparseTensor to_sparse(const RaggedTensor& x) {
-  const RaggedTensor rows = x.is_ragged() ? x : RaggedTensor::from_tensor(x.tensor());
-  if (rows.flat_ndim() != 1) {  // the values' own axes become rows, too
-    const RaggedTensor inner = RaggedTensor::from_tensor(rows.flat_values(), rows.flat_values().ndim() - 1);
-    std::vector<Tensor> splits(rows.nested_row_splits().begin(), rows.nested_row_splits().end());
-    splits.insert(splits.end(), inner.nested_row_splits().begin(), inner.nested_row_splits().end());
-    return to_sparse(RaggedTensor::from_nested_row_splits(inner.flat_values(), splits));
-  }
+  const RaggedTensor rows = ragged_parts::with_ragged_rank(x, std::max(x.ndim() - 1, 1));  // the values' own axes become rows, too
   static const OpDef& op = find_op("ragged_coordinates");
-  Tensors operands{rows.flat_values()};
-  operands.append(rows.nested_row_splits().begin(), rows.nested_row_splits().end());
-  return {apply(op, operands), rows.flat_values(), rows.bounding_shape()};
+  return {apply(op, ragged_parts::with_splits(rows)), rows.flat_values(), rows.bounding_shape()};
 }
 
 RaggedTensor from_sparse(const SparseTensor& x) {

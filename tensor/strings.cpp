@@ -4,6 +4,7 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ragged_parts.h>
 
 namespace lockstep::strings {
 namespace {
@@ -87,13 +88,7 @@ RaggedTensor ngrams(const RaggedTensor& words, std::int64_t width, const std::st
   if (width < 1) throw InvalidArgumentError("the width must be at least 1, got " + std::to_string(width), "strings::ngrams");
   if (words.ndim() < 1) throw InvalidArgumentError("words need at least one axis", "strings::ngrams");
   if (words.ndim() == 1) return ngrams(ragged::expand_dims(words, 0), width, separator)[0];
-  if (!words.is_ragged()) return ngrams(RaggedTensor::from_tensor(words.tensor(), words.ndim() - 1), width, separator);
-  if (words.ragged_rank() + 1 < words.ndim()) {
-    const RaggedTensor inner = RaggedTensor::from_tensor(words.flat_values(), words.flat_values().ndim() - 1);
-    std::vector<Tensor> splits(words.nested_row_splits().begin(), words.nested_row_splits().end());
-    splits.insert(splits.end(), inner.nested_row_splits().begin(), inner.nested_row_splits().end());
-    return ngrams(RaggedTensor::from_nested_row_splits(inner.flat_values(), splits), width, separator);
-  }
+  if (words.ragged_rank() + 1 < words.ndim()) return ngrams(ragged_parts::with_ragged_rank(words, words.ndim() - 1), width, separator);
   if (words.ragged_rank() > 1) return words.with_values(ngrams(words.values(), width, separator));
   std::vector<Tensor> shifted;
   RaggedTensor rows;

@@ -1,5 +1,7 @@
 #include <lockstep/tensor/tensor_array.h>
 
+#include <new>
+
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/op.h>
 
@@ -20,15 +22,30 @@ void require_place(const Tensor& index) {
   if (!kIndexInts.contains(index.dtype()) || index.ndim() != 0) throw InvalidArgumentError("a place must be a scalar int32 or int64, got " + to_string(index.spec()), kArray);
 }
 
+/// Of `count` elements behind each other.
+Shape stacked_shape(std::int64_t count, const Shape& element) {
+  Shape shape{count};
+  for (const std::int64_t size : element) shape.push_back(size);
+  return shape;
+}
+
 std::int64_t place_of(const Tensor& index) { return index.dtype() == int64 ? index.item<std::int64_t>() : std::int64_t(index.item<std::int32_t>()); }
 
 }  // namespace
 
 TensorArray::TensorArray(std::int64_t size, DType dtype, TensorArrayOptions options) : dtype_(dtype), options_(options) {
   if (size < 0) throw InvalidArgumentError("an array's size must not be negative, got " + std::to_string(size), kArray);
+  resize(size);
+}
+
+void TensorArray::resize(std::int64_t size) {
   Shape{size};  // refuses more than a tensor may have
-  elements_.resize(std::size_t(size));
-  read_.resize(std::size_t(size));
+  try {
+    elements_.resize(std::size_t(size));
+    read_.resize(std::size_t(size));
+  } catch (const std::bad_alloc&) {
+    throw ResourceExhaustedError("out of memory for " + std::to_string(size) + " elements", kArray);
+  }
 }
 
 void TensorArray::check(const Tensor& value) const {
@@ -40,13 +57,13 @@ void TensorArray::check(const Tensor& value) const {
 
 TensorArray& TensorArray::write(std::int64_t index, const Tensor& value) {
   check(value);
+  const bool may_grow = options_.dynamic_size && !stacked_.defined();
+  if (index < 0 || (index >= size() && !may_grow))
+    throw OutOfRangeError("element " + std::to_string(index) + " is outside of an array of " + std::to_string(size()) + (may_grow ? "" : " (its size is fixed)"), kArray);
   if (stacked_.defined()) return write(scalar(index, int64), value);
-  if (index < 0 || (index >= size() && !options_.dynamic_size))
-    throw OutOfRangeError("element " + std::to_string(index) + " is outside of an array of " + std::to_string(size()) + (options_.dynamic_size ? "" : " (its size is fixed)"), kArray);
   if (index >= size()) {
-    Shape{index};  // refuses more than a tensor may have
-    elements_.resize(std::size_t(index) + 1);
-    read_.resize(std::size_t(index) + 1);
+    Shape{index};  // (and index + 1 does not overflow)
+    resize(index + 1);
   }
   elements_[std::size_t(index)] = value;
   read_[std::size_t(index)] = false;
@@ -95,12 +112,7 @@ void TensorArray::keep_in_one_tensor() {
 
 Tensor TensorArray::stack() const {
   if (stacked_.defined()) return stacked_;
-  if (elements_.empty() && !element_shape_.known()) return zeros({0}, dtype_);
-  if (elements_.empty()) {
-    Shape shape{0};
-    for (const std::int64_t size : element_shape_) shape.push_back(size);
-    return zeros(shape, dtype_);
-  }
+  if (elements_.empty()) return zeros(stacked_shape(0, element_shape_.known() ? element_shape_ : Shape{}), dtype_);
   std::vector<Tensor> all_elements;
   for (std::size_t i = 0; i < elements_.size(); ++i) all_elements.push_back(element_or_zeros(i));
   return lockstep::stack(all_elements, 0);
@@ -113,12 +125,7 @@ Tensor TensorArray::gather(const Tensor& indices) {
   }
   std::vector<Tensor> parts;
   for (const std::int64_t index : place_list(indices)) parts.push_back(read(index));
-  if (parts.empty()) {
-    Shape shape{0};
-    if (element_shape_.known())
-      for (const std::int64_t size : element_shape_) shape.push_back(size);
-    return zeros(shape, dtype_);
-  }
+  if (parts.empty()) return zeros(stacked_shape(0, element_shape_.known() ? element_shape_ : Shape{}), dtype_);
   return lockstep::stack(parts, 0);
 }
 

@@ -29,7 +29,7 @@ class TensorArray {
 
   /// Replaces element `index`. Throws OutOfRangeError outside of an array of fixed size, InvalidArgumentError for another dtype or shape.
   TensorArray& write(std::int64_t index, const Tensor& value);
-  /// `index`: a scalar int32 or int64, possibly of a trace. Such an array has one element at least that was written or unstacked before.
+  /// `index`: a scalar int32 or int64, possibly of a trace, where the size is fixed and all elements have one shape, which must be known by then.
   TensorArray& write(const Tensor& index, const Tensor& value);
   /// Throws OutOfRangeError outside, InvalidArgumentError for an element that was never written (of unknown shape) or has been read.
   Tensor read(std::int64_t index);
@@ -50,6 +50,7 @@ class TensorArray {
 
  private:
   void check(const Tensor& value) const;
+  void resize(std::int64_t size);
   Tensor element_or_zeros(std::size_t i) const;
   void keep_in_one_tensor();
 

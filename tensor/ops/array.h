@@ -15,7 +15,8 @@ namespace lockstep::array {
 inline Ints list(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 /// Shape from sizes that the caller gave; negative ones are the op's refusal.
-inline Shape shape_of(const InferContext& context, const Ints& sizes) {
+template <class Context>
+Shape shape_of(const Context& context, const Ints& sizes) {
   for (const std::int64_t size : sizes)
     if (size < 0) context.refuse("negative size " + std::to_string(size) + " in " + to_string(AttrValue(sizes)));
   try {

@@ -66,13 +66,10 @@ std::uint64_t legacy_hash(std::string_view s, const std::array<std::uint64_t, 2>
 }
 
 std::array<std::uint64_t, 2> key_of(const OpCall& call) {
-  for (const AttrDef& attr : call.op().attrs)
-    if (attr.name == "key") {
-      const Ints key = call.ints("key");
-      if (key.size() != 2) call.refuse("the key must be two integers");
-      return {std::uint64_t(key[0]), std::uint64_t(key[1])};
-    }
-  return {};
+  if (!text::declares(call, "key")) return {};
+  const Ints key = call.ints("key");
+  if (key.size() != 2) call.refuse("the key must be two integers");
+  return {std::uint64_t(key[0]), std::uint64_t(key[1])};
 }
 
 void bucket_infer(InferContext& context) {

@@ -6,6 +6,15 @@
 
 namespace lockstep::index_walk {
 
+SliceRange slice_range(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& stop, const std::optional<std::int64_t>& step, std::int64_t size) {
+  const std::int64_t stride = std::clamp(step.value_or(1), -size - 1, size + 1);  // longer steps reach no further
+  const std::int64_t low = stride > 0 ? 0 : -1, high = stride > 0 ? size : size - 1;
+  const auto bound = [&](const std::optional<std::int64_t>& at, std::int64_t none) { return at ? std::clamp(*at < 0 ? *at + size : *at, low, high) : none; };
+  const std::int64_t first = bound(start, stride > 0 ? 0 : size - 1), end = bound(stop, stride > 0 ? size : -1);
+  const std::int64_t distance = stride > 0 ? end - first : first - end;
+  return {first, stride, distance > 0 ? (distance - 1) / (stride > 0 ? stride : -stride) + 1 : 0};
+}
+
 Selection select(const Shape& shape, const IndexList& spec, std::string_view op) {
   const std::string where = " in " + to_string(spec) + " of a tensor of shape " + to_string(shape);
   int consumed = 0;
@@ -46,15 +55,10 @@ Selection select(const Shape& shape, const IndexList& spec, std::string_view op)
         break;
       }
       case Index::Kind::slice: {
-        const std::int64_t size = shape[axis], wanted = index.step.value_or(1), step = std::clamp(wanted, -size - 1, size + 1);  // longer steps reach no further
-        if (wanted == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
-        const auto wrapped = [&](std::int64_t i) { return i < 0 ? i + size : i; };
-        const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-        const std::int64_t start = index.start ? std::clamp(wrapped(*index.start), low, high) : step > 0 ? 0 : size - 1;
-        const std::int64_t stop = index.stop ? std::clamp(wrapped(*index.stop), low, high) : step > 0 ? size : -1;
-        const std::int64_t count = step > 0 ? (stop > start ? (stop - start - 1) / step + 1 : 0) : (start > stop ? (start - stop - 1) / -step + 1 : 0);
-        result.shape.push_back(count);
-        take(start, step, count);
+        if (index.step == 0) throw InvalidArgumentError("the step of a slice must not be 0" + where, op);
+        const SliceRange range = slice_range(index.start, index.stop, index.step, shape[axis]);
+        result.shape.push_back(range.count);
+        take(range.start, range.step, range.count);
         break;
       }
     }

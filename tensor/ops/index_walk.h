@@ -2,6 +2,7 @@
 // How the rows of index.cpp walk their operands, for the kernels of every device.
 
 #include <array>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -17,6 +18,12 @@ struct Selection {
 };
 
 Selection select(const Shape& shape, const IndexList& spec, std::string_view op);
+
+/// What start:stop:step, with a step that is not 0, names on an axis of `size` places, as Python has it: `count` places from `start` on.
+struct SliceRange {
+  std::int64_t start, step, count;
+};
+SliceRange slice_range(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& stop, const std::optional<std::int64_t>& step, std::int64_t size);
 
 /// gather: `picks` rows of `inner` elements out of `rows`, for each of batch and outer.
 struct GatherSizes {

@@ -8,21 +8,23 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/entries.h>
+#include <lockstep/tensor/ops/index_walk.h>
+#include <lockstep/tensor/ops/row_splits.h>
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
-namespace {
 
-using G = const GradContext&;
-using Splits = std::span<const std::int64_t>;
-
-/// Splits as a kernel may walk them: none points outside of the `count` values.
 void require_splits(Splits splits, std::int64_t count, std::string_view op) {
   if (splits.empty() || splits[0] != 0) throw InvalidArgumentError("row splits must begin with 0", op);
   for (std::size_t r = 1; r < splits.size(); ++r)
     if (splits[r] < splits[r - 1]) throw InvalidArgumentError("row splits must not fall: " + std::to_string(splits[r]) + " follows on " + std::to_string(splits[r - 1]) + " (row " + std::to_string(r - 1) + ")", op);
   if (splits.back() != count) throw InvalidArgumentError("row splits end at " + std::to_string(splits.back()) + ", but there are " + std::to_string(count) + " values", op);
 }
+
+namespace {
+
+using G = const GradContext&;
 
 Splits splits_of(const void* data, const Shape& shape) { return {static_cast<const std::int64_t*>(data), std::size_t(shape[0])}; }
 
@@ -66,6 +68,13 @@ std::vector<Shape> shapes_from(const BindContext& context, std::size_t first) {
   std::vector<Shape> result;
   for (std::size_t i = first; i < context.input_count(); ++i) result.push_back(context.shape(i));
   return result;
+}
+
+std::vector<Splits> splits_from(const OpCall& call, std::span<const Tensor> inputs, std::size_t first, std::int64_t count) {
+  std::vector<Shape> shapes;
+  std::vector<const void*> data;
+  for (std::size_t i = first; i < inputs.size(); ++i) shapes.push_back(inputs[i].shape()), data.push_back(inputs[i].raw());
+  return nested_splits(shapes, data.data(), count, call.op().name);
 }
 
 /// Calls `visit(value, coordinates)` for every value; coordinates are (row, place in the row, ...).
@@ -177,24 +186,16 @@ void slice_rows_infer(InferContext& context) {
   context.output(int64, Shape::unknown());
 }
 
-/// As Python has it: bounds from the end if negative, clipped to the row.
-RowPart slice_of_row(const OpCall& call, std::int64_t begin, std::int64_t length) {
-  const std::int64_t step = call.is_none("step") ? 1 : call.integer("step");
-  const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? length : length - 1;
-  const auto bound = [&](const char* attr, std::int64_t none) {
-    if (call.is_none(attr)) return none;
-    const std::int64_t at = call.integer(attr);
-    return std::clamp(at < 0 ? at + length : at, low, high);
-  };
-  const std::int64_t start = bound("start", step > 0 ? 0 : length - 1), stop = bound("stop", step > 0 ? length : -1);
-  const std::int64_t distance = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
-  return {begin + start, distance > 0 ? (distance - 1) / stride + 1 : 0, step};
-}
-
 Tensors slice_rows_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const Splits splits = inputs[0].data<std::int64_t>();
   require_splits(splits, splits.back(), call.op().name);
-  return places_of(std::int64_t(splits.size()) - 1, [&](std::int64_t r) { return slice_of_row(call, splits[std::size_t(r)], splits[std::size_t(r) + 1] - splits[std::size_t(r)]); });
+  const auto given = [&](const char* attr) { return call.is_none(attr) ? std::nullopt : std::optional(call.integer(attr)); };
+  const std::optional<std::int64_t> start = given("start"), stop = given("stop"), step = given("step");
+  return places_of(std::int64_t(splits.size()) - 1, [&](std::int64_t r) {
+    const std::int64_t begin = splits[std::size_t(r)];
+    const index_walk::SliceRange range = index_walk::slice_range(start, stop, step, splits[std::size_t(r) + 1] - begin);
+    return RowPart{begin + range.start, range.count, range.step};
+  });
 }
 
 void range_infer(InferContext& context) {
@@ -265,9 +266,7 @@ void reduce_places_infer(InferContext& context) {
 
 Tensors reduce_places_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const Ints axes = call.ints("axis");
-  std::vector<Splits> splits;
-  for (std::size_t d = 1; d < inputs.size(); ++d) splits.push_back(inputs[d].data<std::int64_t>());
-  for (std::size_t d = 0; d < splits.size(); ++d) require_splits(splits[d], d + 1 < splits.size() ? std::int64_t(splits[d + 1].size()) - 1 : inputs[0].shape()[0], call.op().name);
+  std::vector<Splits> splits = splits_from(call, inputs, 1, inputs[0].shape()[0]);
   const std::int64_t whole[] = {0, std::int64_t(splits[0].size()) - 1};
   splits.insert(splits.begin(), Splits(whole));
   std::vector<std::int64_t> node{0};  // of each input node at this depth, the output's
@@ -285,12 +284,12 @@ Tensors reduce_places_cpu(const OpCall& call, std::span<const Tensor> inputs) {
       for (std::size_t p = 0; p + 1 < level.size(); ++p)
         for (std::int64_t i = level[p]; i < level[p + 1]; ++i) next[std::size_t(i)] = ends[std::size_t(node[p])] + i - level[p];
       nodes = ends.back();
-      result.push_back(constant(ends));
+      result.push_back(entries::int64_tensor(ends));
     }
     node = std::move(next);
   }
   // The first kept axis has one row, of all: its splits say nothing.
-  Tensors ordered{constant(node), scalar(nodes, int64)};
+  Tensors ordered{entries::int64_tensor(node), entries::int64_tensor({&nodes, 1}, {})};
   for (std::size_t i = 1; i < result.size(); ++i) ordered.push_back(result[i]);
   return ordered;
 }
@@ -330,13 +329,6 @@ std::vector<std::int64_t> padded_places(const std::vector<Splits>& splits, std::
     places[std::size_t(i)] = place;
   });
   return places;
-}
-
-std::vector<Splits> splits_from(const OpCall& call, std::span<const Tensor> inputs, std::size_t first, std::int64_t count) {
-  std::vector<Shape> shapes;
-  std::vector<const void*> data;
-  for (std::size_t i = first; i < inputs.size(); ++i) shapes.push_back(inputs[i].shape()), data.push_back(inputs[i].raw());
-  return nested_splits(shapes, data.data(), count, call.op().name);
 }
 
 Tensors to_tensor_cpu(const OpCall& call, std::span<const Tensor> inputs) {

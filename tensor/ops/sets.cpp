@@ -7,20 +7,16 @@
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
+#include <lockstep/tensor/ops/entries.h>
 #include <lockstep/tensor/ops/rules.h>
-#include <lockstep/tensor/ops/text.h>
 
 namespace lockstep {
 namespace {
 
 constexpr DTypeSet kSetElements = dtypes(int8, int16, int32, int64, uint8, uint16, string);
 
-Shape set_shape(const OpCall& call, std::string_view attr) {
-  const Ints sizes = call.ints(attr);
-  for (const std::int64_t size : sizes)
-    if (size < 0) call.refuse(std::string(attr) + " must not hold a negative number: " + to_string(AttrValue(sizes)));
-  return Shape(std::span<const std::int64_t>(sizes.begin(), sizes.size()));
-}
+Shape set_shape(const OpCall& call, std::string_view attr) { return array::shape_of(call, call.ints(attr)); }
 
 void require_sets(const InferContext& context, std::size_t first, const Shape& shape) {
   const Shape &indices = context.shape(first), &values = context.shape(first + 1);
@@ -38,17 +34,9 @@ using Sets = std::map<std::int64_t, std::vector<T>>;  // by the row-major number
 template <class T>
 Sets<T> sets_of(const std::int64_t* indices, const T* values, std::int64_t count, const Shape& shape, bool validate, std::string_view op) {
   Sets<T> sets;
-  for (std::int64_t e = 0; e < count; ++e) {
-    const std::int64_t* index = indices + e * shape.ndim();
-    std::int64_t group = 0;
-    for (int k = 0; k < shape.ndim(); ++k) {
-      if (index[k] < 0 || index[k] >= shape[k]) throw InvalidArgumentError("index " + std::to_string(index[k]) + " (entry " + std::to_string(e) + ", axis " + std::to_string(k) + ") is outside of shape " + to_string(shape), op);
-      if (k + 1 < shape.ndim()) group = group * shape[k] + index[k];
-    }
-    if (validate && e && !std::lexicographical_compare(index - shape.ndim(), index, index, index + shape.ndim()))
-      throw InvalidArgumentError("entry " + std::to_string(e) + " is out of order", op, "sort the entries with sparse::reorder");
-    sets[group].push_back(values[e]);
-  }
+  const std::vector<std::int64_t> offsets = entries::offsets_of(indices, count, shape, entries::all_axes(shape.ndim()), op);
+  if (validate) entries::require_in_order(offsets, indices, shape, op);
+  for (std::size_t e = 0; e < offsets.size(); ++e) sets[offsets[e] / shape[shape.ndim() - 1]].push_back(values[e]);
   for (auto& [group, elements] : sets) {
     std::sort(elements.begin(), elements.end());
     elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
@@ -103,7 +91,7 @@ Tensors operation_cpu(const OpCall& call, std::span<const Tensor> inputs) {
       std::copy(values.begin(), values.end(), static_cast<T*>(elements.mutable_raw()));
       std::vector<std::int64_t> shape(groups.begin(), groups.end());
       shape.push_back(longest);
-      return {constant(indices, Shape{elements.numel(), shape_a.ndim()}), elements, constant(shape)};
+      return {entries::int64_tensor(indices, Shape{elements.numel(), shape_a.ndim()}), elements, entries::int64_tensor(shape)};
     } else {
       throw InternalError("the shape rule let a dtype pass");
     }

@@ -7,6 +7,8 @@
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
+#include <lockstep/tensor/ops/entries.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/sparse_product.h>
 
@@ -15,18 +17,7 @@ namespace {
 
 using G = const GradContext&;
 
-std::string tuple_text(const std::int64_t* index, int axes) {
-  std::string text = "(";
-  for (int k = 0; k < axes; ++k) text.append(k ? ", " : "").append(std::to_string(index[k]));
-  return text + ")";
-}
-
-Shape shape_attr(const InferContext& context) {
-  const Ints sizes = context.ints("shape");
-  for (const std::int64_t size : sizes)
-    if (size < 0) context.refuse("negative size in shape " + to_string(AttrValue(sizes)));
-  return Shape(std::span<const std::int64_t>(sizes.begin(), sizes.size()));
-}
+Shape shape_attr(const OpCall& call) { return array::shape_of(call, call.ints("shape")); }
 
 void require_entries(const InferContext& context, int axes) {
   const Shape &indices = context.shape(0), &values = context.shape(1);
@@ -52,18 +43,8 @@ void dense_of_shape_infer(InferContext& context) {
 
 /// Offsets of the entries in a dense tensor. Unless `validate` is false they must be in order, none twice.
 std::vector<std::int64_t> dense_offsets(const std::int64_t* indices, std::int64_t count, const Shape& shape, bool validate, std::string_view op) {
-  std::vector<std::int64_t> offsets(std::size_t(count), 0);
-  for (std::int64_t e = 0; e < count; ++e) {
-    const std::int64_t* index = indices + e * shape.ndim();
-    std::int64_t offset = 0;
-    for (int k = 0; k < shape.ndim(); ++k) {
-      if (index[k] < 0 || index[k] >= shape[k]) throw InvalidArgumentError("index " + tuple_text(index, shape.ndim()) + " (entry " + std::to_string(e) + ") is outside of shape " + to_string(shape), op);
-      offset = offset * shape[k] + index[k];
-    }
-    if (validate && e && offset <= offsets[std::size_t(e) - 1])
-      throw InvalidArgumentError("index " + tuple_text(index, shape.ndim()) + " (entry " + std::to_string(e) + ") is " + (offset == offsets[std::size_t(e) - 1] ? "given twice" : "out of order"), op, "sort the entries with sparse::reorder");
-    offsets[std::size_t(e)] = offset;
-  }
+  std::vector<std::int64_t> offsets = entries::offsets_of(indices, count, shape, entries::all_axes(shape.ndim()), op);
+  if (validate) entries::require_in_order(offsets, indices, shape, op);
   return offsets;
 }
 
@@ -133,7 +114,7 @@ Rows by_rows(const std::int64_t* indices, const ProductSizes& sizes, std::string
   for (std::int64_t e = 0; e < sizes.entries; ++e) {
     const std::int64_t row = indices[2 * e + sizes.row_axis], column = indices[2 * e + 1 - sizes.row_axis];
     if (row < 0 || row >= sizes.rows || column < 0 || column >= sizes.inner)
-      throw InvalidArgumentError("index " + tuple_text(indices + 2 * e, 2) + " (entry " + std::to_string(e) + ") is outside of the matrix", op);
+      throw InvalidArgumentError("index " + entries::index_text(indices + 2 * e, 2) + " (entry " + std::to_string(e) + ") is outside of the matrix", op);
     ordered = ordered && (e == 0 || row >= indices[2 * (e - 1) + sizes.row_axis]);
     ++rows.begin[std::size_t(row) + 1];
   }
@@ -242,7 +223,7 @@ BoundKernel sampled_cpu(const BindContext& context) {
         const auto* indices = static_cast<const std::int64_t*>(in[0]);
         for (std::int64_t e = 0; e < entries; ++e)
           if (indices[2 * e] < 0 || indices[2 * e] >= rows || indices[2 * e + 1] < 0 || indices[2 * e + 1] >= columns)
-            throw InvalidArgumentError("index " + tuple_text(indices + 2 * e, 2) + " (entry " + std::to_string(e) + ") is outside of the matrix", op);
+            throw InvalidArgumentError("index " + entries::index_text(indices + 2 * e, 2) + " (entry " + std::to_string(e) + ") is outside of the matrix", op);
         parallel_for(entries, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, width)), [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t e = begin; e < end; ++e)
             static_cast<T*>(out[0])[e] = static_cast<T>(inner_product(static_cast<const T*>(in[1]) + indices[2 * e] * width, static_cast<const T*>(in[2]) + indices[2 * e + 1] * width, width));

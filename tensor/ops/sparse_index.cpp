@@ -5,50 +5,23 @@
 #include <vector>
 
 #include <lockstep/tensor/constant.h>
-#include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
+#include <lockstep/tensor/ops/entries.h>
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
 namespace {
 
-std::string index_text(const std::int64_t* index, int axes) {
-  std::string text = "(";
-  for (int k = 0; k < axes; ++k) text.append(k ? ", " : "").append(std::to_string(index[k]));
-  return text + ")";
-}
+using namespace entries;
 
-Shape sizes_attr(const OpCall& call, std::string_view attr) {
-  const Ints sizes = call.ints(attr);
-  for (const std::int64_t size : sizes)
-    if (size < 0) call.refuse(std::string(attr) + " must not hold a negative number: " + to_string(AttrValue(sizes)));
-  return Shape(std::span<const std::int64_t>(sizes.begin(), sizes.size()));
-}
+Shape sizes_attr(const OpCall& call, std::string_view attr) { return array::shape_of(call, call.ints(attr)); }
 
 /// Operand i as index tuples for the axes of `shape`.
 void require_tuples(const InferContext& context, std::size_t i, const Shape& shape) {
   if (context.shape(i).ndim() != 2 || context.shape(i)[1] != shape.ndim()) context.refuse("takes indices (n, " + std::to_string(shape.ndim()) + ")");
 }
 
-/// Row-major offsets of index tuples over some axes.
-std::vector<std::int64_t> offsets_of(const std::int64_t* indices, std::int64_t count, const Shape& shape, std::span<const int> axes, std::string_view op) {
-  std::vector<std::int64_t> offsets(std::size_t(count), 0);
-  for (std::int64_t e = 0; e < count; ++e) {
-    const std::int64_t* index = indices + e * shape.ndim();
-    for (int k = 0; k < shape.ndim(); ++k)
-      if (index[k] < 0 || index[k] >= shape[k]) throw InvalidArgumentError("index " + index_text(index, shape.ndim()) + " (entry " + std::to_string(e) + ") is outside of shape " + to_string(shape), op);
-    for (const int k : axes) offsets[std::size_t(e)] = offsets[std::size_t(e)] * shape[k] + index[k];
-  }
-  return offsets;
-}
-
-SmallVector<int, 8> all_axes(int ndim) {
-  SmallVector<int, 8> axes;
-  for (int k = 0; k < ndim; ++k) axes.push_back(k);
-  return axes;
-}
-
-Tensor int64_tensor(const std::vector<std::int64_t>& values) { return constant(values); }
-Tensor tuples(const std::vector<std::int64_t>& values, int axes) { return constant(values, Shape{axes ? std::int64_t(values.size()) / axes : 0, axes}); }
+Tensor tuples(const std::vector<std::int64_t>& values, int axes) { return int64_tensor(values, Shape{axes ? std::int64_t(values.size()) / axes : 0, axes}); }
 
 // ---- orders and offsets
 
@@ -158,7 +131,7 @@ Tensors union_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   std::vector<std::int64_t> offsets[2];
   for (std::size_t i = 0; i < 2; ++i) {
     offsets[i] = offsets_of(inputs[i].data<std::int64_t>().data(), inputs[i].shape()[0], shape, axes, call.op().name);
-    if (std::adjacent_find(offsets[i].begin(), offsets[i].end(), std::greater_equal<>()) != offsets[i].end()) call.refuse("the entries must be in order, none twice", "sort them with sparse::reorder");
+    require_in_order(offsets[i], inputs[i].data<std::int64_t>().data(), shape, call.op().name);
   }
   const auto &a = offsets[0], &b = offsets[1];
   std::vector<std::int64_t> indices, from_a, from_b;
@@ -191,7 +164,7 @@ Tensors fill_rows_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   std::vector<std::int64_t> order(row_of.size());
   std::iota(order.begin(), order.end(), std::int64_t(0));
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return row_of[std::size_t(a)] < row_of[std::size_t(b)]; });
-  Tensor empty_rows = full({shape[0]}, true, boolean);
+  Tensor empty_rows = Tensor::empty({shape[0]}, boolean);
   std::vector<std::int64_t> indices, places;
   std::size_t next = 0;
   for (std::int64_t row = 0; row < shape[0]; ++row) {
@@ -201,10 +174,9 @@ Tensors fill_rows_cpu(const OpCall& call, std::span<const Tensor> inputs) {
       indices.insert(indices.end(), index, index + shape.ndim());
       places.push_back(order[next]);
     }
-    if (next != before) {
-      empty_rows.mutable_data<bool>()[row] = false;
-      continue;
-    }
+    const bool is_empty = next == before;
+    empty_rows.mutable_data<bool>()[row] = is_empty;
+    if (!is_empty) continue;
     indices.push_back(row);
     indices.insert(indices.end(), std::size_t(shape.ndim()) - 1, 0);
     places.push_back(count);

@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include <re2/re2.h>
 
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/text.h>
 
@@ -68,11 +70,7 @@ BoundKernel case_cpu(const BindContext& context) {
 }
 
 BoundKernel strip_cpu(const BindContext& context) {
-  return map_strings<std::string>(context, [](const std::string& s) {
-    const auto first = std::find_if_not(s.begin(), s.end(), text::is_space);
-    const auto last = std::find_if_not(s.rbegin(), std::make_reverse_iterator(first), text::is_space).base();
-    return std::string(first, last);
-  });
+  return map_strings<std::string>(context, [](const std::string& s) { return std::string(text::stripped(s)); });
 }
 
 // ---- joining
@@ -173,15 +171,9 @@ std::string part_of(const std::string& s, std::int64_t pos, std::int64_t len, bo
 
 /// Places of an operand's elements as the broadcast result meets them.
 std::vector<std::int64_t> broadcast_places(const Shape& from, const Shape& to) {
-  std::vector<std::int64_t> places(std::size_t(to.numel()));
-  const auto to_strides = row_major_strides(to), from_strides = row_major_strides(from);
-  const int shift = to.ndim() - from.ndim();
-  for (std::int64_t i = 0; i < to.numel(); ++i) {
-    std::int64_t at = 0;
-    for (int k = 0; k < from.ndim(); ++k)
-      if (from[k] != 1) at += i / to_strides[std::size_t(k + shift)] % to[k + shift] * from_strides[std::size_t(k)];
-    places[std::size_t(i)] = at;
-  }
+  std::vector<std::int64_t> numbers(std::size_t(from.numel())), places(std::size_t(to.numel()));
+  std::iota(numbers.begin(), numbers.end(), std::int64_t(0));
+  run_copy(array::broadcast_walk(from, to), int64, numbers.data(), places.data());
   return places;
 }
 
@@ -240,21 +232,16 @@ void pieces_infer(InferContext& context) {
 template <class F>
 Tensors pieces_of(const Tensor& x, F&& pieces) {
   const auto from = x.data<std::string>();
-  Tensor splits = Tensor::empty({x.numel() + 1}, int64);
-  std::int64_t* ends = splits.mutable_data<std::int64_t>();
-  ends[0] = 0;
-  text::for_parts(x.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::int64_t count = 0;
-      pieces(from[std::size_t(i)], [&](std::string_view) { ++count; });
-      ends[i + 1] = count;
-    }
+  const Tensor splits = text::part_splits(x.numel(), kStringGrain, [&](std::int64_t i) {
+    std::int64_t count = 0;
+    pieces(from[std::size_t(i)], [&](std::string_view) { ++count; });
+    return count;
   });
-  for (std::int64_t i = 0; i < x.numel(); ++i) ends[i + 1] += ends[i];
-  Tensor values = Tensor::empty({ends[x.numel()]}, string);
+  const auto ends = splits.data<std::int64_t>();
+  Tensor values = Tensor::empty({ends.back()}, string);
   std::string* to = values.mutable_data<std::string>();
   text::for_parts(x.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) pieces(from[std::size_t(i)], [next = to + ends[i]](std::string_view part) mutable { (next++)->assign(part); });
+    for (std::int64_t i = begin; i < end; ++i) pieces(from[std::size_t(i)], [next = to + ends[std::size_t(i)]](std::string_view part) mutable { (next++)->assign(part); });
   });
   return {values, splits};
 }
@@ -273,10 +260,14 @@ Tensors bytes_split_cpu(const OpCall&, std::span<const Tensor> inputs) {
 
 // ---- regular expressions
 
+/// Compiled once where the same pattern is asked for again and again: the shape rule and the kernel of a call do, and so do the calls of a loop.
 std::shared_ptr<const RE2> pattern_of(const OpCall& call) {
-  const auto pattern = std::make_shared<const RE2>(call.text("pattern"), RE2::Quiet);
-  if (!pattern->ok()) call.refuse("the pattern \"" + call.text("pattern") + "\" is none: " + pattern->error());
-  return pattern;
+  thread_local std::shared_ptr<const RE2> latest;
+  const std::string& text = call.text("pattern");
+  if (latest && latest->pattern() == text) return latest;
+  auto pattern = std::make_shared<const RE2>(text, RE2::Quiet);
+  if (!pattern->ok()) call.refuse("the pattern \"" + text + "\" is none: " + pattern->error());
+  return latest = std::move(pattern);
 }
 
 void replace_infer(InferContext& context) {
@@ -312,11 +303,9 @@ void to_number_infer(InferContext& context) {
 
 /// White space at either end, a sign, decimal or (floats) hexadecimal digits; floats too large are infinite and too small 0, other numbers are refused.
 template <class T>
-T number_of(const std::string& text, std::string_view op) {
-  const auto first = std::find_if_not(text.begin(), text.end(), text::is_space);
-  const auto last = std::find_if_not(text.rbegin(), std::make_reverse_iterator(first), text::is_space).base();
-  std::string_view digits(text.data() + (first - text.begin()), std::size_t(last - first));
-  const auto refuse = [&] { throw InvalidArgumentError("\"" + text + "\" is no " + std::string(name(dtype_of<T>)), op); };
+T number_of(const std::string& element, std::string_view op) {
+  std::string_view digits = text::stripped(element);
+  const auto refuse = [&] { throw InvalidArgumentError("\"" + element + "\" is no " + std::string(name(dtype_of<T>)), op); };
   const bool negative = !digits.empty() && digits[0] == '-';
   if (!digits.empty() && (negative || digits[0] == '+')) digits.remove_prefix(1);
   if (digits.empty() || digits[0] == '-' || digits[0] == '+') refuse();
@@ -360,10 +349,11 @@ void as_string_infer(InferContext& context) {
   context.output(string, context.shape(0));
 }
 
-/// As printf has it.
+/// As printf has it, which writes no more than 2^31 - 1 characters.
 template <class T>
 std::string formatted(const std::string& format, T value) {
   const int size = std::snprintf(nullptr, 0, format.c_str(), value);
+  if (size < 0) throw InvalidArgumentError("numbers cannot be written as \"" + format + "\": width and precision are too large", "as_string");
   std::string text(std::size_t(size), '\0');
   std::snprintf(text.data(), text.size() + 1, format.c_str(), value);
   return text;
@@ -375,17 +365,19 @@ BoundKernel as_string_cpu(const BindContext& context) {
   const std::string real = head + (precision >= 0 ? "." + std::to_string(precision) : "") + (context.boolean("scientific") ? "e" : context.boolean("shortest") ? "g" : "f");
   return visit_dtype(context.dtype_of(0), [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [=, count = context.shape(0).numel()](Inputs in, Outputs out) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const T& value = static_cast<const T*>(in[0])[i];
-        std::string& to = static_cast<std::string*>(out[0])[i];
-        if constexpr (std::is_same_v<T, std::string>) to = value;
-        else if constexpr (std::is_same_v<T, bool>) to = value ? "true" : "false";
-        else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>)
-          to = "(" + formatted(real, double(value.real())) + "," + formatted(real, double(value.imag())) + ")";
-        else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) to = formatted(head + "lld", static_cast<long long>(value));
-        else if constexpr (std::is_integral_v<T>) to = formatted(head + "llu", static_cast<unsigned long long>(value));
-        else to = formatted(real, double(static_cast<compute_t<T>>(value)));
-      }
+      text::for_parts(count, kStringGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const T& value = static_cast<const T*>(in[0])[i];
+          std::string& to = static_cast<std::string*>(out[0])[i];
+          if constexpr (std::is_same_v<T, std::string>) to = value;
+          else if constexpr (std::is_same_v<T, bool>) to = value ? "true" : "false";
+          else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>)
+            to = "(" + formatted(real, double(value.real())) + "," + formatted(real, double(value.imag())) + ")";
+          else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) to = formatted(head + "lld", static_cast<long long>(value));
+          else if constexpr (std::is_integral_v<T>) to = formatted(head + "llu", static_cast<unsigned long long>(value));
+          else to = formatted(real, double(static_cast<compute_t<T>>(value)));
+        }
+      });
     };
   });
 }

@@ -120,6 +120,12 @@ bool is_final_sigma(const std::u32string& text, std::size_t at) {
 
 }  // namespace
 
+std::string_view stripped(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 Encoding encoding_of(const OpCall& call, const std::string& name) {
   if (name == "UTF-8") return Encoding::utf8;
   if (name == "UTF-16-BE" || name == "UTF-16BE") return Encoding::utf16_be;

@@ -1,6 +1,7 @@
 #pragma once
 // What the rows on strings share: elements in parallel although making a string may throw, and code points out of bytes.
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <mutex>
@@ -30,8 +31,28 @@ void for_parts(std::int64_t count, std::int64_t grain, F&& body) {
   if (first) std::rethrow_exception(first);
 }
 
+/// int64 row splits of parts: element i has `count(i)` of them.
+template <class F>
+Tensor part_splits(std::int64_t elements, std::int64_t grain, F&& count) {
+  Tensor splits = Tensor::empty({elements + 1}, int64);
+  std::int64_t* ends = splits.mutable_data<std::int64_t>();
+  ends[0] = 0;
+  for_parts(elements, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) ends[i + 1] = count(i);
+  });
+  for (std::int64_t i = 0; i < elements; ++i) ends[i + 1] += ends[i];
+  return splits;
+}
+
+/// Does the op's row declare this attribute?
+inline bool declares(const OpCall& call, std::string_view attr) {
+  return std::any_of(call.op().attrs.begin(), call.op().attrs.end(), [&](const AttrDef& each) { return each.name == attr; });
+}
+
 /// "C" locale's white space, as TensorFlow cuts strings.
 inline bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+/// Without white space at either end.
+std::string_view stripped(std::string_view text);
 /// Is this byte the first of a character in UTF-8?
 inline bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/ops/row_splits.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/text.h>
 
@@ -19,15 +20,14 @@ struct Judge {
   bool replace_control;
   std::string_view op;
 
-  explicit Judge(const OpCall& call) : replacement(0), replace_control(false), op(call.op().name) {
+  explicit Judge(const OpCall& call)
+      : replacement(0), replace_control(text::declares(call, "replace_control_characters") && call.boolean("replace_control_characters")), op(call.op().name) {
     const std::string& word = call.text("errors");
     if (word != "strict" && word != "replace" && word != "ignore") call.refuse("errors must be strict, replace or ignore, got \"" + word + "\"");
     errors = word == "strict" ? Errors::strict : word == "replace" ? Errors::replace : Errors::ignore;
     const std::int64_t given = call.integer("replacement_char");
     if (given > 0x10FFFF || !text::is_scalar(std::int32_t(given))) call.refuse("replacement_char " + std::to_string(given) + " is no character's code point");
     replacement = std::int32_t(given);
-    for (const AttrDef& attr : call.op().attrs)
-      if (attr.name == "replace_control_characters") replace_control = call.boolean("replace_control_characters");
   }
 
   /// The code point to go on with; -1: none. `where` says where for the refusal.
@@ -66,20 +66,16 @@ Tensors decode_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const text::Encoding encoding = text::encoding_of(call, call.text("input_encoding"));
   const Judge judge(call);
   const auto count = std::int64_t(from.size());
-  Tensor splits = Tensor::empty({count + 1}, int64);
-  std::int64_t* ends = splits.mutable_data<std::int64_t>();
-  ends[0] = 0;
-  text::for_parts(count, kUnicodeGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      ends[i + 1] = 0;
-      for_each_character(from[std::size_t(i)], encoding, judge, [&](std::int32_t, std::size_t) { ++ends[i + 1]; });
-    }
+  const Tensor splits = text::part_splits(count, kUnicodeGrain, [&](std::int64_t i) {
+    std::int64_t characters = 0;
+    for_each_character(from[std::size_t(i)], encoding, judge, [&](std::int32_t, std::size_t) { ++characters; });
+    return characters;
   });
-  for (std::int64_t i = 0; i < count; ++i) ends[i + 1] += ends[i];
-  Tensor values = Tensor::empty({ends[count]}, dtype_of<To>), offsets = Tensor::empty({ends[count]}, int64);
+  const auto ends = splits.data<std::int64_t>();
+  Tensor values = Tensor::empty({ends.back()}, dtype_of<To>), offsets = Tensor::empty({ends.back()}, int64);
   text::for_parts(count, kUnicodeGrain, [&, to = values.mutable_data<To>(), offset = offsets.mutable_data<std::int64_t>()](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      std::int64_t next = ends[i];
+      std::int64_t next = ends[std::size_t(i)];
       for_each_character(from[std::size_t(i)], encoding, judge, [&](std::int32_t code_point, std::size_t at) {
         if constexpr (std::is_same_v<To, std::string>) text::encode(code_point, encoding, to[next]);
         else to[next] = code_point;
@@ -107,8 +103,8 @@ BoundKernel encode_cpu(const BindContext& context) {
   return [encoding = output_encoding(context), judge = Judge(context), rows = context.output(0).shape[0], count = context.shape(0)[0]](Inputs in, Outputs out) {
     const auto* code_points = static_cast<const std::int32_t*>(in[0]);
     const auto* splits = static_cast<const std::int64_t*>(in[1]);
+    require_splits({splits, std::size_t(rows) + 1}, count, judge.op);
     for (std::int64_t r = 0; r < rows; ++r) {
-      if (splits[r] < 0 || splits[r] > splits[r + 1] || splits[r + 1] > count) throw InvalidArgumentError("row " + std::to_string(r) + " is from " + std::to_string(splits[r]) + " to " + std::to_string(splits[r + 1]) + ", of " + std::to_string(count) + " code points", judge.op);
       std::string row;
       for (std::int64_t i = splits[r]; i < splits[r + 1]; ++i) {
         const std::int32_t code_point = judge.judge(code_points[i], text::is_scalar(code_points[i]), [&] { return std::to_string(code_points[i]) + " (element " + std::to_string(i) + ") is no character's code point"; });
@@ -158,7 +154,8 @@ std::vector<OpDef> unicode_rows() {
   rows.push_back(unicode_row("unicode_split", "as unicode_decode, with a string for each character", {input, control}, decode_infer, plain));
   rows.back().cpu_dynamic = decode_cpu<std::string>;
   rows.push_back(unicode_row("unicode_encode", "a string of each row of code points (operand 0) between row splits (operand 1)", {output}, encode_infer,
-      {{.inputs = {{.dtype = int32, .shape = {5}, .low = 65, .high = 200}, {.dtype = int64, .shape = {3}, .low = 0, .high = 1}}}}));
+      {{.inputs = {{.dtype = int32, .shape = {5}, .low = 65, .high = 200}, {.dtype = int64, .shape = {3}, .low = 0, .high = 1}},
+        .prepare = [](std::span<const Tensor> in) -> Tensors { return {in[0], constant(std::vector<std::int64_t>{0, 2, 5})}; }}}));
   rows.back().dtypes = each(dtypes(int32), dtypes(int64));
   rows.back().min_inputs = rows.back().max_inputs = 2;
   rows.back().cpu = encode_cpu;

@@ -148,6 +148,15 @@ TEST(Queue, PadsToTheLargestOfThoseTakenTogether) {
   EXPECT_EQ(queue.dequeue_many(2)[0].to_vector<std::string>(), (std::vector<std::string>{"a", "b", "", "", "c", "d", "e", "f"}));
 }
 
+TEST(Queue, PadsElementsOfEveryKindWithZeros) {
+  const PaddingFIFOQueue queue(10, {float32, boolean}, {.shapes = {Ints{-1, -1}, Ints{-1}}});
+  queue.enqueue({constant({{1.f, 2.f, 3.f}}), constant({true})});
+  queue.enqueue({constant({{4.f}, {5.f}}), constant({true, true})});
+  const Tensors taken = queue.dequeue_many(2);
+  EXPECT_EQ(taken[0].to_vector<float>(), (std::vector<float>{1, 2, 3, 0, 0, 0, 4, 0, 0, 5, 0, 0}));
+  EXPECT_EQ(taken[1].to_vector<bool>(), (std::vector<bool>{true, false, true, true}));
+}
+
 TEST(Queue, IsNoPartOfATracedFunction) {
   const FIFOQueue queue(10, {float32});
   const auto f = autodiff::function([&](const Tensor& x) {

@@ -40,9 +40,13 @@ TEST(RaggedTensor, RefusesSplitsThatAreNone) {
   EXPECT_THROW(RaggedTensor::from_row_splits(values, constant({0.f, 2.f})), TypeError);
   EXPECT_THROW(RaggedTensor::from_row_splits(scalar(1, float32), splits({0, 1})), InvalidArgumentError);
   EXPECT_THROW(RaggedTensor::from_row_lengths(values, constant({-1, 3})), InvalidArgumentError);
+  EXPECT_THROW(RaggedTensor::from_row_starts(values, constant({0.f, 1.f})), TypeError);
+  EXPECT_THROW(RaggedTensor::from_row_limits(values, constant({1.f, 2.f})), TypeError);
+  EXPECT_THROW(RaggedTensor::from_row_limits(values, constant({{1, 2}})), InvalidArgumentError);
   EXPECT_THROW(RaggedTensor::from_value_rowids(values, constant({1, 0})), InvalidArgumentError);
   EXPECT_THROW(RaggedTensor::from_value_rowids(values, constant({0, 3}), 2), InvalidArgumentError);
   EXPECT_THROW(RaggedTensor::from_value_rowids(values, splits({0, 1}), INT64_MAX), Error);
+  EXPECT_THROW(RaggedTensor::from_value_rowids(values, splits({0, 1}), std::int64_t(1) << 50), ResourceExhaustedError);
   EXPECT_THROW(RaggedTensor::from_uniform_row_length(values, 0), InvalidArgumentError);
 }
 
@@ -60,6 +64,12 @@ TEST(RaggedTensor, IsIndexedAsNestedListsAre) {
   EXPECT_THROW((rows()[{0, 3}]), IndexError);
   EXPECT_THROW((rows()[{0, 0, 0}]), IndexError);
   EXPECT_THROW((rows()[{all, slice({}, {}, 0)}]), InvalidArgumentError);
+}
+
+TEST(RaggedTensor, IsIndexedByTheLargestSteps) {
+  EXPECT_EQ(to_string(rows()[{slice({}, {}, INT64_MIN)}]), "<RaggedTensor [[5.0, 6.0]]>");
+  EXPECT_EQ(to_string(rows()[{all, slice({}, {}, INT64_MIN)}]), "<RaggedTensor [[3.0], [], [4.0], [6.0]]>");
+  EXPECT_EQ(to_string(rows()[{slice({}, {}, INT64_MAX), slice(INT64_MIN, INT64_MAX, INT64_MAX)}]), "<RaggedTensor [[1.0]]>");
 }
 
 TEST(RaggedTensor, IsConcatenatedOnEveryAxis) {
@@ -190,6 +200,11 @@ TEST(RaggedTensor, IsReducedOverRowsInsideATracedFunction) {
   EXPECT_EQ(mean.to_vector<float>(), ragged::reduce_mean(rows(), 0).tensor().to_vector<float>());
   EXPECT_EQ(largest.to_vector<float>(), (Floats{5, 6, 3}));
   EXPECT_THROW(autodiff::function([](const RaggedTensor& x) { return ragged::reduce_sum(x, 0); })(nested()), UnimplementedError);
+}
+
+TEST(RaggedTensor, RefusesTensorsOfUnknownShapeBesideItsRows) {
+  const auto sum = autodiff::function([](const RaggedTensor& x, const Tensor& column, const Tensor& mask) { return (x + RaggedTensor(boolean_mask(column, mask))).flat_values(); });
+  EXPECT_THROW(sum(rows(), ones({4, 1}), constant({true, true, true, true})), UnimplementedError);
 }
 
 TEST(RaggedTensor, ChecksRowsWhenATracedFunctionRuns) {

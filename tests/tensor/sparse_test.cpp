@@ -145,6 +145,18 @@ TEST(SparseTensor, LooksRowsUpWithWeights) {
   EXPECT_THROW(sparse::embedding_lookup_sparse(table, ids, {}, "max"), InvalidArgumentError);
 }
 
+TEST(SparseTensor, LooksUpAsManyRowsAsTurnOutInATracedFunction) {
+  const auto lookup = autodiff::function([](const SparseTensor& ids, const Tensor& table) {
+    const SparseTensor kept = sparse::retain(ids, ids.values() > 1.);
+    return std::pair(sparse::embedding_lookup_sparse(table, kept), cast(sparse::to_indicator(kept, 4), int32));
+  });
+  const Tensor table = reshape(range(12, 0, -1, float32), {4, 3});
+  const auto [rows, indicator] = lookup(SparseTensor{index_pairs({0, 0, 0, 1, 1, 1}), constant({1, 2, 3}), Shape{2, 2}}, table);
+  EXPECT_EQ(rows.to_vector<float>(), (Floats{6, 5, 4, 3, 2, 1}));
+  EXPECT_EQ(indicator.to_vector<std::int32_t>(), (std::vector<std::int32_t>{0, 0, 1, 0, 0, 0, 0, 1}));
+  EXPECT_THROW(sparse::to_indicator(SparseTensor(zeros({1, 0}, int64), constant({1}), Shape{}), 4), InvalidArgumentError);
+}
+
 TEST(SparseTensor, RefusesPartsAndShapesThatAreNone) {
   EXPECT_THROW(sparse::slice(small(), {0, 0}, {-1, 1}), InvalidArgumentError);
   EXPECT_EQ(sparse::slice(small(), {5, 1}, {1, 1}).shape(), (Shape{0, 1}));

@@ -114,6 +114,8 @@ TEST(Strings, NumbersAreWrittenAsPrintfWritesThem) {
   EXPECT_EQ(words_of(strings::as_string(constant({15, -2}), {.width = 6, .fill = "+"})), (Words{"   +15", "    -2"}));
   EXPECT_EQ(words_of(strings::as_string(constant(std::complex<float>(1.5f, 2)), {.precision = 2, .width = 8})), (Words{"(    1.50,    2.00)"}));
   EXPECT_THROW(strings::as_string(constant({1}), {.fill = "x"}), InvalidArgumentError);
+  EXPECT_THROW(strings::as_string(constant({1}), {.width = INT64_MAX}), InvalidArgumentError);
+  EXPECT_THROW(strings::as_string(constant({1.f}), {.precision = std::int64_t(1) << 40}), InvalidArgumentError);
   EXPECT_THROW(strings::as_string(constant({1}), {.precision = 3}), InvalidArgumentError);
   EXPECT_THROW(strings::as_string(constant({1.f}), {.scientific = true, .shortest = true}), InvalidArgumentError);
 }

@@ -66,6 +66,19 @@ TEST(TensorArray, IsALoopsStateInATracedFunction) {
   EXPECT_EQ(squares(constant({1.f, 2.f, 3.f, 4.f})).to_vector<float>(), (Floats{1, 4, 9, 16}));
 }
 
+TEST(TensorArray, KeptInOneTensorRefusesOtherPlaces) {
+  const auto written = [](std::int64_t last) {
+    return autodiff::function([last](const Tensor& i, const Tensor& x) {
+      TensorArray array(3, float32, {.dynamic_size = true});
+      array.write(i, x).write(last, x);
+      return array.stack();
+    });
+  };
+  EXPECT_EQ(written(2)(constant(1), constant(5.f)).to_vector<float>(), (Floats{0, 5, 5}));
+  EXPECT_THROW(written(3)(constant(1), constant(5.f)), OutOfRangeError);
+  EXPECT_THROW(written(-1)(constant(1), constant(5.f)), OutOfRangeError);
+}
+
 TEST(TensorArray, LetsGradientsThrough) {
   const Tensor x = constant({1.f, 2.f, 3.f});
   autodiff::GradientTape tape;

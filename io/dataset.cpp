@@ -237,7 +237,7 @@ Dataset Dataset::resampled(ElementNumber class_of, const std::vector<double>& ta
 
 Dataset Dataset::batch(std::int64_t size, bool drop_remainder) const {
   require_at_least(1, size, "size", "Dataset.batch");
-  return behind(make_batch(node_, size, drop_remainder), structure_);
+  return behind(make_batch(node_, {size, drop_remainder}), structure_);
 }
 
 Dataset Dataset::padded_batch(std::int64_t size, const PaddedBatchOptions& options) const {
@@ -248,7 +248,7 @@ Dataset Dataset::padded_batch(std::int64_t size, const PaddedBatchOptions& optio
 Dataset Dataset::ragged_batch(std::int64_t size, bool drop_remainder) const {
   require_at_least(1, size, "size", "Dataset.ragged_batch");
   const auto cell = std::make_shared<detail::StructureCell>();
-  const NodePtr node = make_ragged_batch(node_, structure_, cell, size, drop_remainder);
+  const NodePtr node = make_ragged_batch(node_, structure_, cell, {size, drop_remainder});
   return behind(node, found_in_first(node, cell));
 }
 

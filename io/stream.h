@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,6 +64,32 @@ class Node {
   mutable std::atomic<std::int64_t> passes_{0};
 };
 
+/// How elements are cut into batches.
+struct Batching {
+  std::int64_t size;
+  bool drop_remainder;
+  /// Batches of so many elements, of kInfinite or kUnknown.
+  std::int64_t count(std::int64_t elements) const { return elements < 0 ? elements : elements / size + (!drop_remainder && elements % size ? 1 : 0); }
+  /// The elements of the next batch, in place of what `batch` holds; false: there is none.
+  template <class Element>
+  bool next(Stream<Element>& upstream, std::vector<Element>& batch) const {
+    batch.clear();
+    Element element{};
+    while (std::ssize(batch) < size && upstream.next(element)) batch.push_back(std::move(element));
+    return !batch.empty() && (!drop_remainder || std::ssize(batch) == size);
+  }
+  /// Passes over up to `batches` whole ones; returns how many there were.
+  template <class Element>
+  std::int64_t skip(Stream<Element>& upstream, std::int64_t batches) const {
+    std::int64_t skipped = 0;
+    for (; skipped < batches; ++skipped) {
+      const std::int64_t elements = upstream.skip(size);
+      if (elements == 0 || (drop_remainder && elements < size)) break;
+    }
+    return skipped;
+  }
+};
+
 /// Elements of a vector, in memory.
 NodePtr make_list(std::vector<Tensors> elements);
 /// All bytes of an element's tensors; of strings what they hold.
@@ -98,7 +126,10 @@ NodePtr make_tensors(Tensors tensors);
 NodePtr make_slices(Tensors tensors);
 /// The rows' numbers as elements: a view of each row.
 StreamPtr<Tensors> rows_as_elements(const Tensors& table, StreamPtr<RowNumber> rows);
-NodePtr make_batch(NodePtr upstream, std::int64_t size, bool drop_remainder);
+/// What becomes of a batch's elements, one at least.
+using Join = std::function<Tensors(const std::vector<Tensors>&)>;
+/// Without `join` they are stacked, or, where they are rows of a table, gathered there.
+NodePtr make_batch(NodePtr upstream, const Batching& batching, Join join = nullptr);
 NodePtr make_unbatch(NodePtr upstream);
 /// The rows of these numbers, of every tensor. Rows that follow each other are shared, not copied.
 Tensors gather_rows(const Tensors& table, const std::vector<RowNumber>& rows);
@@ -158,7 +189,7 @@ NodePtr make_groups(NodePtr upstream, detail::StructurePtr structure, ElementNum
 
 // ---- uneven_batches.cpp
 NodePtr make_padded_batch(NodePtr upstream, std::int64_t size, PaddedBatchOptions options);
-NodePtr make_ragged_batch(NodePtr upstream, detail::StructurePtr structure, detail::StructurePtr result, std::int64_t size, bool drop_remainder);
+NodePtr make_ragged_batch(NodePtr upstream, detail::StructurePtr structure, detail::StructurePtr result, const Batching& batching);
 
 // ---- cache.cpp
 NodePtr make_memory_cache(NodePtr upstream, detail::GaugePtr gauge);

@@ -28,32 +28,8 @@ class FilesNode final : public Node {
     return make_files(std::move(mine), open_);
   }
   StreamPtr<Tensors> open(std::int64_t) const override {
-    struct Files final : Stream<Tensors> {
-      explicit Files(const FilesNode& node) : node(node) {}
-      bool next(Tensors& element) override {
-        while (more()) {
-          if (file->next(element)) return true;
-          file.reset();
-        }
-        return false;
-      }
-      std::int64_t skip(std::int64_t count) override {
-        std::int64_t skipped = 0;
-        while (skipped < count && more()) {
-          skipped += file->skip(count - skipped);
-          if (skipped < count) file.reset();
-        }
-        return skipped;
-      }
-      bool more() {
-        if (!file && at < node.paths_.size()) file = node.open_(node.paths_[at++]);  // one that cannot be opened is behind us
-        return bool(file);
-      }
-      const FilesNode& node;
-      std::size_t at = 0;
-      StreamPtr<Tensors> file;
-    };
-    return std::make_unique<Files>(*this);
+    // (A file that cannot be opened is behind us.)
+    return one_after_the_other([this, at = std::size_t(0)]() mutable { return at < paths_.size() ? Opened{nullptr, open_(paths_[at++])} : Opened(); });
   }
 
  private:

@@ -64,6 +64,51 @@ class Node {
   mutable std::atomic<std::int64_t> passes_{0};
 };
 
+/// A stream and the node it reads, which nobody else may hold. (The node goes last.)
+struct Opened {
+  NodePtr node;
+  StreamPtr<Tensors> stream;
+};
+
+inline Opened opened(NodePtr node, std::int64_t epoch) {
+  StreamPtr<Tensors> stream = node->open(epoch);
+  return {std::move(node), std::move(stream)};
+}
+
+/// Streams one after the other: `open()` gives an Opened, without a stream at the end. What it throws costs no more than that stream.
+template <class Open>
+class Successive final : public Stream<Tensors> {
+ public:
+  explicit Successive(Open open) : open_(std::move(open)) {}
+  bool next(Tensors& element) override {
+    while (more()) {
+      if (at_.stream->next(element)) return true;
+      at_.stream.reset();
+    }
+    return false;
+  }
+  std::int64_t skip(std::int64_t count) override {
+    std::int64_t skipped = 0;
+    while (skipped < count && more()) {
+      skipped += at_.stream->skip(count - skipped);
+      if (skipped < count) at_.stream.reset();
+    }
+    return skipped;
+  }
+
+ private:
+  bool more() {
+    if (!at_.stream) at_ = open_();
+    return bool(at_.stream);
+  }
+  Open open_;
+  Opened at_;
+};
+template <class Open>
+StreamPtr<Tensors> one_after_the_other(Open open) {
+  return std::make_unique<Successive<Open>>(std::move(open));
+}
+
 /// How elements are cut into batches.
 struct Batching {
   std::int64_t size;

@@ -92,38 +92,11 @@ class GroupedNode final : public Node {
       : cardinality_(cardinality), open_(std::move(open)), structure_(std::move(structure)), reduce_(std::move(reduce)) {}
   std::int64_t cardinality() const override { return cardinality_; }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
-    struct Reduced final : Stream<Tensors> {
-      Reduced(const GroupedNode& node, StreamPtr<Group> groups, std::int64_t epoch) : node(node), groups(std::move(groups)), epoch(epoch) {}
-      bool next(Tensors& element) override {
-        while (more()) {
-          if (stream->next(element)) return true;
-          stream.reset();
-        }
-        return false;
-      }
-      std::int64_t skip(std::int64_t count) override {
-        std::int64_t skipped = 0;
-        while (skipped < count && more()) {
-          skipped += stream->skip(count - skipped);
-          if (skipped < count) stream.reset();
-        }
-        return skipped;
-      }
-      bool more() {
-        if (stream) return true;
-        Group group;
-        if (!groups->next(group)) return false;
-        reduced = node.reduce_(group.key, Dataset(make_list(std::move(group.elements)), node.structure_)).node();
-        stream = reduced->open(epoch);
-        return true;
-      }
-      const GroupedNode& node;
-      StreamPtr<Group> groups;
-      std::int64_t epoch;
-      NodePtr reduced;
-      StreamPtr<Tensors> stream;
-    };
-    return std::make_unique<Reduced>(*this, open_(epoch), epoch);
+    return one_after_the_other([this, groups = open_(epoch), epoch]() -> Opened {
+      Group group;
+      if (!groups->next(group)) return {};
+      return opened(reduce_(group.key, Dataset(make_list(std::move(group.elements)), structure_)).node(), epoch);
+    });
   }
 
  private:
@@ -148,12 +121,7 @@ class GroupMapNode final : public Node {
         element = node.f_(Dataset(make_list(std::move(group.elements)), node.structure_));
         return true;
       }
-      std::int64_t skip(std::int64_t count) override {
-        Group group;
-        std::int64_t skipped = 0;
-        while (skipped < count && groups->next(group)) ++skipped;
-        return skipped;
-      }
+      std::int64_t skip(std::int64_t count) override { return groups->skip(count); }
       const GroupMapNode& node;
       StreamPtr<Group> groups;
     };

@@ -77,8 +77,8 @@ struct LineStream final : Stream<Tensors> {
 
 /// Rows of tensors that are in memory.
 struct TableStream final : Stream<Tensors> {
-  explicit TableStream(Tensor tensor) : table{std::move(tensor)} {
-    if (table[0].ndim() == 0) throw InvalidArgumentError("a scalar has no rows", "Dataset");
+  TableStream(const std::string& path, Tensor tensor) : table{std::move(tensor)} {
+    if (table[0].ndim() == 0) throw DataLossError("'" + path + "' holds a scalar, which has no rows");
   }
   bool next(Tensors& element) override {
     if (at == table[0].shape()[0]) return false;
@@ -169,11 +169,11 @@ Dataset text_lines(const std::vector<std::string>& paths) {
 }
 
 Dataset npy_rows(const std::vector<std::string>& paths) {
-  return Dataset(make_files(some(paths, "npy_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(load_npy(path)); }));
+  return Dataset(make_files(some(paths, "npy_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(path, load_npy(path)); }));
 }
 
 Dataset idx_rows(const std::vector<std::string>& paths) {
-  return Dataset(make_files(some(paths, "idx_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(read_idx(path)); }));
+  return Dataset(make_files(some(paths, "idx_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(path, read_idx(path)); }));
 }
 
 Dataset hdf5_rows(const std::vector<std::string>& paths, const std::vector<std::string>& names) {

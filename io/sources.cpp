@@ -17,6 +17,7 @@ Shape row_shape(const Shape& shape) { return Shape(shape.dims().subspan(1)); }
 
 /// Rows of all tensors. Throws unless they agree.
 std::int64_t common_rows(const Tensors& tensors, const char* step) {
+  if (tensors.empty()) throw InvalidArgumentError("an element without tensors has no rows", step);
   for (const Tensor& tensor : tensors) {
     if (tensor.ndim() == 0) throw InvalidArgumentError("a scalar (" + to_string(tensor.spec()) + ") has no rows", step);
     if (tensor.shape()[0] != tensors[0].shape()[0])
@@ -258,7 +259,7 @@ Tensors stack_elements(const std::vector<Tensors>& elements) {
   for (std::size_t c = 0; c < first.size(); ++c) {
     Tensor stacked = Tensor::empty(rows_shape(std::int64_t(elements.size()), first[c].shape()), first[c].dtype());
     const std::int64_t numel = first[c].numel();
-    for (std::size_t i = 0; i < elements.size(); ++i) copy_elements(stacked, std::int64_t(i) * numel, elements[i][c].raw(), 0, numel);
+    for (std::size_t i = 0; i < elements.size(); ++i) copy_elements(stacked, std::int64_t(i) * numel, elements[i][c].host_raw(), 0, numel);
     batch.push_back(std::move(stacked));
   }
   return batch;

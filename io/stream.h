@@ -140,7 +140,7 @@ NodePtr make_list(std::vector<Tensors> elements);
 /// All bytes of an element's tensors; of strings what they hold.
 std::int64_t nbytes_of(const Tensors& element);
 inline std::int64_t nbytes_of(RowNumber) { return std::int64_t(sizeof(RowNumber)); }
-/// `gauge` counts while this lives.
+/// What a stream holds; `gauge` is told of it while this lives.
 class Held {
  public:
   explicit Held(detail::GaugePtr gauge) : gauge_(std::move(gauge)) {}
@@ -148,14 +148,21 @@ class Held {
   Held& operator=(const Held&) = delete;
   ~Held() { add(-elements_, -bytes_); }
   void add(std::int64_t elements, std::int64_t bytes) {
-    elements_ += elements, bytes_ += bytes;
-    if (gauge_) gauge_->add(elements, bytes);
+    count(elements, bytes);
+    tell();
+  }
+  /// The same, of which the gauge hears with the next tell(): an element that goes and one that comes cost it nothing.
+  void count(std::int64_t elements, std::int64_t bytes) { elements_ += elements, bytes_ += bytes; }
+  void tell() {
+    if (elements_ == told_elements_ && bytes_ == told_bytes_) return;
+    if (gauge_) gauge_->add(elements_ - told_elements_, bytes_ - told_bytes_);
+    told_elements_ = elements_, told_bytes_ = bytes_;
   }
   std::int64_t bytes() const { return bytes_; }
 
  private:
   detail::GaugePtr gauge_;
-  std::int64_t elements_ = 0, bytes_ = 0;
+  std::int64_t elements_ = 0, bytes_ = 0, told_elements_ = 0, told_bytes_ = 0;
 };
 
 template <class Element>

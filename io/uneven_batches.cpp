@@ -27,14 +27,14 @@ void require_alike(const std::vector<Tensors>& elements, const char* step) {
 /// Copies `from` into the corner of a block of `shape` elements that begins at `offset`.
 void copy_corner(Tensor& to, std::int64_t offset, const Shape& shape, const Tensor& from) {
   if (from.numel() == 0) return;
-  if (from.ndim() == 0) return copy_elements(to, offset, from.raw(), 0, 1);
+  if (from.ndim() == 0) return copy_elements(to, offset, from.host_raw(), 0, 1);
   const int last = from.ndim() - 1;
   const std::int64_t run = from.shape()[last], runs = from.numel() / run;
   std::vector<std::int64_t> index(std::size_t(last), 0);
   for (std::int64_t r = 0; r < runs; ++r) {
     std::int64_t at = 0;
     for (int axis = 0; axis < last; ++axis) at = at * shape[axis] + index[std::size_t(axis)];
-    copy_elements(to, offset + at * shape[last], from.raw(), r * run, run);
+    copy_elements(to, offset + at * shape[last], from.host_raw(), r * run, run);
     for (int axis = last - 1; axis >= 0 && ++index[std::size_t(axis)] == from.shape()[axis]; --axis) index[std::size_t(axis)] = 0;
   }
 }
@@ -60,6 +60,15 @@ Shape padded_shape(const std::vector<Tensors>& elements, std::size_t c, const Pa
   return shape;
 }
 
+/// A tensor whose elements are all the scalar `value`.
+Tensor filled(const Shape& shape, const Tensor& value) {
+  Tensor tensor = Tensor::empty(shape, value.dtype());
+  const std::int64_t count = tensor.numel();
+  if (count > 0) copy_elements(tensor, 0, value.host_raw(), 0, 1);
+  for (std::int64_t done = 1; done < count; done *= 2) copy_elements(tensor, done, tensor.raw(), 0, std::min(done, count - done));
+  return tensor;
+}
+
 Tensors pad(const std::vector<Tensors>& elements, const PaddedBatchOptions& options) {
   require_alike(elements, "Dataset.padded_batch");
   const std::size_t width = elements[0].size();
@@ -72,23 +81,16 @@ Tensors pad(const std::vector<Tensors>& elements, const PaddedBatchOptions& opti
   for (std::size_t c = 0; c < width; ++c) {
     const Shape shape = padded_shape(elements, c, options);
     const DType dtype = elements[0][c].dtype();
-    Tensor padded = dtype == string ? Tensor::empty(rows_shape(std::ssize(elements), shape), dtype) : zeros(rows_shape(std::ssize(elements), shape), dtype);
+    Tensor filler = zeros({}, dtype);
     if (!options.padding_values.empty()) {
       const Tensor& value = options.padding_values[options.padding_values.size() == 1 ? 0 : c];
       require(value.ndim() == 0, "a padding value is a scalar, not " + to_string(value.spec()));
       // One value for all goes as far as its kind: a number does not fill strings, nor a string numbers.
-      require(value.dtype() == dtype || (options.padding_values.size() == 1 && width > 1) || (value.dtype() != string && dtype != string),
-              "tensor " + std::to_string(c) + " is " + to_string(elements[0][c].spec()) + " and cannot be filled up with " + std::string(name(value.dtype())));
-      if ((value.dtype() == string) == (dtype == string)) {
-        if (dtype == string) std::fill_n(padded.mutable_data<std::string>(), padded.numel(), value.item<std::string>());
-        else padded = broadcast_to(cast(value, dtype), Ints(padded.shape().begin(), padded.shape().end()));
-        if (!padded.unique()) {  // a broadcast may share its elements
-          Tensor own = Tensor::empty(padded.shape(), dtype);
-          copy_elements(own, 0, padded.raw(), 0, padded.numel());
-          padded = std::move(own);
-        }
-      }
+      const bool fits = (value.dtype() == string) == (dtype == string);
+      require(fits || (options.padding_values.size() == 1 && width > 1), "tensor " + std::to_string(c) + " is " + to_string(elements[0][c].spec()) + " and cannot be filled up with " + std::string(name(value.dtype())));
+      if (fits) filler = dtype == string ? value : cast(value, dtype);
     }
+    Tensor padded = filled(rows_shape(std::ssize(elements), shape), filler);
     for (std::size_t i = 0; i < elements.size(); ++i) copy_corner(padded, std::int64_t(i) * shape.numel(), shape, elements[i][c]);
     batch.push_back(std::move(padded));
   }
@@ -112,7 +114,7 @@ void append_ragged(const std::vector<Tensors>& elements, std::size_t c, Tensors&
   Tensor values = Tensor::empty({total}, elements[0][c].dtype());
   std::int64_t at = 0;
   for (const Tensors& element : elements) {
-    copy_elements(values, at, element[c].raw(), 0, element[c].numel());
+    copy_elements(values, at, element[c].host_raw(), 0, element[c].numel());
     at += element[c].numel();
   }
   batch.push_back(std::move(values));

@@ -56,13 +56,15 @@ class KeyStream final : public Stream<Group> {
     Tensors element;
     while (upstream_->next(element)) {
       const std::int64_t key = key_(element);
-      Waiting& waiting = groups_[key];
-      if (waiting.size == 0) {
-        waiting.size = size_(key);
-        if (waiting.size < 1) throw InvalidArgumentError("the window of key " + std::to_string(key) + " must have at least 1 element, got " + std::to_string(waiting.size), "Dataset.group_by_window");
+      auto found = groups_.find(key);
+      if (found == groups_.end()) {
+        const std::int64_t size = size_(key);
+        if (size < 1) throw InvalidArgumentError("the window of key " + std::to_string(key) + " must have at least 1 element, got " + std::to_string(size), "Dataset.group_by_window");
+        found = groups_.emplace(key, Waiting{size, {}}).first;
       }
+      Waiting& waiting = found->second;
       waiting.elements.push_back(std::move(element));
-      if (std::ssize(waiting.elements) == waiting.size) return give(groups_.find(key), group);
+      if (std::ssize(waiting.elements) == waiting.size) return give(found, group);
     }
     return !groups_.empty() && give(groups_.begin(), group);
   }
@@ -139,7 +141,7 @@ std::int64_t window_count(std::int64_t elements, std::int64_t size, const Window
   if (elements < 0) return elements;
   const std::int64_t shift = options.shift == 0 ? size : options.shift, span = (size - 1) * options.stride + 1;
   if (options.drop_remainder) return elements < span ? 0 : (elements - span) / shift + 1;
-  return (elements + shift - 1) / shift;
+  return elements / shift + (elements % shift ? 1 : 0);
 }
 
 GroupOpener window_opener(NodePtr upstream, std::int64_t size, const WindowOptions& options) {

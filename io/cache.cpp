@@ -19,71 +19,56 @@
 namespace lockstep::io {
 namespace {
 
-using Elements = std::vector<Tensors>;
-
 class MemoryCacheNode final : public Node {
  public:
   MemoryCacheNode(NodePtr upstream, detail::GaugePtr gauge) : upstream_(std::move(upstream)), held_(std::move(gauge)) {}
   std::int64_t cardinality() const override { return upstream_->cardinality(); }
-  StreamPtr<Tensors> open(std::int64_t) const override { return std::make_unique<Cached>(*this); }
+  StreamPtr<Tensors> open(std::int64_t epoch) const override {
+    if (const NodePtr list = kept()) return list->open(epoch);
+    return std::make_unique<Keeping>(*this, upstream_->open(0));
+  }
 
  private:
-  class Cached final : public Stream<Tensors> {
+  /// A pass that is kept when it was read from its beginning to its end.
+  class Keeping final : public Stream<Tensors> {
    public:
-    explicit Cached(const MemoryCacheNode& node) : node_(node), kept_(node.kept()) {
-      if (!kept_) upstream_ = node.upstream_->open(0);
-    }
+    Keeping(const MemoryCacheNode& node, StreamPtr<Tensors> upstream) : node_(node), upstream_(std::move(upstream)) {}
     bool next(Tensors& element) override {
-      if (kept_) {
-        if (at_ == std::ssize(*kept_)) return false;
-        element = (*kept_)[std::size_t(at_++)];
-        return true;
-      }
-      if (!upstream_) return false;
       const bool whole = std::exchange(whole_, false);  // unless the next line throws
       if (upstream_->next(element)) {
         whole_ = whole;
-        if (whole_) mine_.push_back(element);
+        if (whole_) elements_.push_back(element);
         return true;
       }
-      whole_ = whole;
-      upstream_.reset();
-      if (whole_) node_.keep(std::move(mine_));
+      if (whole) node_.keep(std::move(elements_));
       return false;
     }
     std::int64_t skip(std::int64_t count) override {
-      if (kept_) {
-        const std::int64_t skipped = std::min(count, std::ssize(*kept_) - at_);
-        at_ += skipped;
-        return skipped;
-      }
-      if (count > 0) whole_ = false, mine_.clear();
-      return upstream_ ? upstream_->skip(count) : 0;
+      if (count > 0) whole_ = false, elements_.clear();
+      return upstream_->skip(count);
     }
 
    private:
     const MemoryCacheNode& node_;
-    std::shared_ptr<const Elements> kept_;
-    std::int64_t at_ = 0;
     StreamPtr<Tensors> upstream_;
-    Elements mine_;
-    bool whole_ = true;  // nothing was skipped: what is read is all of it
+    std::vector<Tensors> elements_;
+    bool whole_ = true;  // nothing was skipped, failed or has ended: what is read is all of it
   };
 
-  std::shared_ptr<const Elements> kept() const {
+  NodePtr kept() const {
     const std::lock_guard lock(mutex_);
     return kept_;
   }
-  void keep(Elements elements) const {
+  void keep(std::vector<Tensors> elements) const {
     const std::lock_guard lock(mutex_);
     if (kept_) return;
     for (const Tensors& element : elements) held_.add(1, nbytes_of(element));
-    kept_ = std::make_shared<const Elements>(std::move(elements));
+    kept_ = make_list(std::move(elements));
   }
 
   NodePtr upstream_;
   mutable std::mutex mutex_;
-  mutable std::shared_ptr<const Elements> kept_;
+  mutable NodePtr kept_;  // once it is there it stays: streams read it
   mutable Held held_;
 };
 
@@ -192,18 +177,14 @@ class FileCacheNode final : public Node {
    public:
     Kept(StreamPtr<Tensors> upstream, const std::string& path, bool compressed) : upstream_(std::move(upstream)), path_(path), compressed_(compressed) {}
     bool next(Tensors& element) override {
-      if (whole_ && !writer_) writer_.emplace(path_, compressed_, std::nullopt);
-      // What throws is missing: such a pass is not kept.
-      std::optional<ElementFileWriter> writer = std::exchange(writer_, std::nullopt);
-      whole_ = false;
-      if (!upstream_->next(element)) {
-        if (writer) writer->close();
-        return false;
-      }
-      writer_ = std::move(writer);
-      whole_ = writer_.has_value();
-      if (writer_) writer_->write(element);
-      return true;
+      const bool whole = std::exchange(whole_, false);  // unless something throws: such a pass is not kept
+      if (!whole) writer_.reset();
+      else if (!writer_) writer_.emplace(path_, compressed_, std::nullopt);
+      const bool found = upstream_->next(element);
+      if (whole && found) writer_->write(element);
+      if (whole && !found) writer_->close();
+      whole_ = whole && found;
+      return found;
     }
     std::int64_t skip(std::int64_t count) override {
       if (count > 0) whole_ = false, writer_.reset();

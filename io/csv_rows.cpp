@@ -76,10 +76,12 @@ class CsvLines {
       ended_ = true;
       if (!file_.line(record)) return false;
       // An odd number of quotes: one of them is open, and the record goes on.
-      for (std::string more; std::count(record.begin(), record.end(), '"') % 2 == 1; ++line_) {
+      std::string more;
+      for (bool open = has_odd_quotes(record); open; ++line_) {
         if (!file_.line(more)) throw DataLossError(place() + ": a quoted field has no end");
         record += '\n';
         record += more;
+        open = !has_odd_quotes(more);
         if (record.size() > kLongest) throw DataLossError(place() + ": a quoted field has no end within " + std::to_string(kLongest) + " bytes");
       }
       if (first_ == 1 && record.starts_with("\xEF\xBB\xBF")) record.erase(0, 3);
@@ -90,6 +92,7 @@ class CsvLines {
   std::string place() const { return "'" + file_.path() + "', line " + std::to_string(first_); }
 
  private:
+  static bool has_odd_quotes(const std::string& text) { return std::count(text.begin(), text.end(), '"') % 2 == 1; }
   static constexpr std::size_t kLongest = 16 << 20;
   InputFile file_;
   std::int64_t line_ = 0, first_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -38,8 +39,8 @@ void detail::refuse_arity(const char* step, std::size_t wanted, std::size_t give
 }
 
 Nest detail::as_nest(const Tensors& element, const StructurePtr& structure) {
-  const std::optional<Structure> known = structure ? structure->get() : std::nullopt;
-  return Nest::pack(element, known ? *known : Structure::flat(element.size()));
+  std::optional<Structure> known = structure ? structure->get() : std::nullopt;
+  return Nest::pack(element, known ? std::move(*known) : Structure::flat(element.size()));
 }
 
 std::int64_t detail::as_number(const Tensor& number) {
@@ -55,6 +56,7 @@ detail::StructurePtr known(Structure structure) { return std::make_shared<detail
 
 /// The first element's number of tensors; none without an element.
 std::optional<std::size_t> width_of_first(const Node& node) {
+  const DeviceScope host{Device()};
   Tensors element;
   return node.open(0)->next(element) ? std::optional(element.size()) : std::nullopt;
 }
@@ -119,6 +121,8 @@ Dataset Dataset::behind(NodePtr node, detail::StructurePtr structure, detail::Ga
   return result;
 }
 
+void Dataset::add_buffers_of(const Dataset& other) { gauges_.insert(gauges_.end(), other.gauges_.begin(), other.gauges_.end()); }
+
 std::vector<BufferUse> Dataset::buffers() const {
   std::vector<BufferUse> uses;
   for (const detail::GaugePtr& gauge : gauges_) uses.push_back(gauge->use());
@@ -146,14 +150,12 @@ Dataset Dataset::zip(const std::vector<Dataset>& datasets) {
   if (datasets.empty()) throw InvalidArgumentError("there is no dataset to zip", "Dataset.zip");
   std::vector<NodePtr> nodes;
   std::vector<std::pair<NodePtr, detail::StructurePtr>> parts;
-  std::vector<detail::GaugePtr> gauges;
   for (const Dataset& dataset : datasets) {
     nodes.push_back(dataset.node_);
     parts.emplace_back(dataset.node_, dataset.structure_);
-    gauges.insert(gauges.end(), dataset.gauges_.begin(), dataset.gauges_.end());
   }
   Dataset zipped(make_zip(std::move(nodes)), side_by_side(std::move(parts)));
-  zipped.gauges_ = std::move(gauges);
+  for (const Dataset& dataset : datasets) zipped.add_buffers_of(dataset);
   return zipped;
 }
 
@@ -161,7 +163,10 @@ Dataset Dataset::choose_from_datasets(const std::vector<Dataset>& datasets, cons
   if (datasets.empty()) throw InvalidArgumentError("there is no dataset to choose from", "Dataset.choose_from_datasets");
   std::vector<NodePtr> nodes;
   for (const Dataset& dataset : datasets) nodes.push_back(dataset.node_);
-  return datasets[0].behind(make_choose(std::move(nodes), choice.node_, stop_on_empty_dataset), datasets[0].structure_);
+  Dataset chosen(make_choose(std::move(nodes), choice.node_, stop_on_empty_dataset), datasets[0].structure_);
+  for (const Dataset& dataset : datasets) chosen.add_buffers_of(dataset);
+  chosen.add_buffers_of(choice);
+  return chosen;
 }
 
 Dataset Dataset::sample_from_datasets(const std::vector<Dataset>& datasets, const SampleOptions& options) {
@@ -237,7 +242,7 @@ Dataset Dataset::resampled(ElementNumber class_of, const std::vector<double>& ta
 
 Dataset Dataset::batch(std::int64_t size, bool drop_remainder) const {
   require_at_least(1, size, "size", "Dataset.batch");
-  return behind(make_batch(node_, size, drop_remainder), structure_);
+  return behind(make_batch(node_, {size, drop_remainder}), structure_);
 }
 
 Dataset Dataset::padded_batch(std::int64_t size, const PaddedBatchOptions& options) const {
@@ -248,7 +253,7 @@ Dataset Dataset::padded_batch(std::int64_t size, const PaddedBatchOptions& optio
 Dataset Dataset::ragged_batch(std::int64_t size, bool drop_remainder) const {
   require_at_least(1, size, "size", "Dataset.ragged_batch");
   const auto cell = std::make_shared<detail::StructureCell>();
-  const NodePtr node = make_ragged_batch(node_, structure_, cell, size, drop_remainder);
+  const NodePtr node = make_ragged_batch(node_, structure_, cell, {size, drop_remainder});
   return behind(node, found_in_first(node, cell));
 }
 
@@ -258,6 +263,8 @@ Windows Dataset::window(std::int64_t size, const WindowOptions& options) const {
   require_at_least(1, size, "size", "Dataset.window");
   require_at_least(0, options.shift, "shift", "Dataset.window");
   require_at_least(1, options.stride, "stride", "Dataset.window");
+  if ((size - 1) > (std::numeric_limits<std::int64_t>::max() - 1) / options.stride)
+    throw InvalidArgumentError("no window spans " + std::to_string(size) + " elements at a stride of " + std::to_string(options.stride), "Dataset.window");
   return Windows(*this, size, options);
 }
 
@@ -327,7 +334,7 @@ Dataset Dataset::shard(std::int64_t rank, std::int64_t world) const {
 
 Dataset Dataset::concatenate(const Dataset& other) const {
   Dataset joined = behind(make_concatenate(node_, other.node_), structure_);
-  joined.gauges_.insert(joined.gauges_.end(), other.gauges_.begin(), other.gauges_.end());
+  joined.add_buffers_of(other);
   return joined;
 }
 

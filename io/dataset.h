@@ -307,7 +307,7 @@ class Dataset {
   std::optional<Structure> structure() const { return structure_ ? structure_->get() : std::nullopt; }
   /// An element of this dataset with its names.
   Nest nest(const Tensors& element) const { return detail::as_nest(element, structure_); }
-  /// What the steps that keep elements (shuffle, prefetch, map in threads, cache) hold now, all iterators together.
+  /// What shuffle, prefetch, map in threads and cache hold now, all iterators together.
   std::vector<BufferUse> buffers() const;
 
   explicit Dataset(std::shared_ptr<const Node> node, detail::StructurePtr structure = nullptr) : node_(std::move(node)), structure_(std::move(structure)) {}
@@ -339,6 +339,7 @@ class Dataset {
   Dataset bucketed(ElementNumber length, const BucketOptions& options) const;
   /// A step behind this dataset, with the buffers of what is before it.
   Dataset behind(std::shared_ptr<const Node> node, detail::StructurePtr structure, detail::GaugePtr gauge = nullptr) const;
+  void add_buffers_of(const Dataset& other);
 
   std::shared_ptr<const Node> node_;
   detail::StructurePtr structure_;  // null: nobody named anything

@@ -17,26 +17,12 @@ namespace lockstep::io {
 namespace {
 
 struct Part {
-  std::int64_t size;
-  bool drop_remainder;
+  Batching batching;  // of all ranks together
   int rank, world;
 };
 
 /// own rows, global rows
 Tensor mark_of(std::int64_t own, std::int64_t global) { return constant(std::vector<std::int64_t>{own, global}); }
-
-std::int64_t batches_of(std::int64_t elements, const Part& part) { return elements < 0 ? elements : elements / part.size + (!part.drop_remainder && elements % part.size ? 1 : 0); }
-
-/// Passes over whole global batches.
-template <class Element>
-std::int64_t skip_batches(Stream<Element>& upstream, const Part& part, std::int64_t count) {
-  std::int64_t skipped = 0;
-  for (; skipped < count; ++skipped) {
-    const std::int64_t elements = upstream.skip(part.size);
-    if (elements == 0 || (part.drop_remainder && elements < part.size)) break;
-  }
-  return skipped;
-}
 
 /// Own rows of a table: the fast path, without maps in between.
 class OwnRows final : public Stream<Tensors> {
@@ -44,9 +30,7 @@ class OwnRows final : public Stream<Tensors> {
   OwnRows(const Tensors& table, StreamPtr<RowNumber> upstream, const Part& part) : table_(table), upstream_(std::move(upstream)), part_(part) {}
   bool next(Tensors& batch) override {
     std::vector<RowNumber> rows;
-    RowNumber row = 0;
-    while (std::ssize(rows) < part_.size && upstream_->next(row)) rows.push_back(row);
-    if (rows.empty() || (part_.drop_remainder && std::ssize(rows) < part_.size)) return false;
+    if (!part_.batching.next(*upstream_, rows)) return false;
     const dist::RowRange own = dist::rows_of_part(std::ssize(rows), part_.rank, part_.world);
     const std::vector<RowNumber> mine(rows.begin() + own.begin, rows.begin() + own.end);
     batch = gather_rows(table_, mine.empty() ? std::vector<RowNumber>{rows[0]} : mine);
@@ -55,7 +39,7 @@ class OwnRows final : public Stream<Tensors> {
     batch.push_back(mark_of(std::ssize(mine), std::ssize(rows)));
     return true;
   }
-  std::int64_t skip(std::int64_t count) override { return skip_batches(*upstream_, part_, count); }
+  std::int64_t skip(std::int64_t count) override { return part_.batching.skip(*upstream_, count); }
 
  private:
   const Tensors& table_;
@@ -74,14 +58,12 @@ class OwnElements final : public Stream<Tensors> {
     return true;
   }
   /// In batches: nothing is skipped inside of one.
-  std::int64_t skip(std::int64_t count) override { return skip_batches(*upstream_, part_, count); }
+  std::int64_t skip(std::int64_t count) override { return part_.batching.skip(*upstream_, count); }
 
  private:
   bool read() {
     std::vector<Tensors> all;
-    Tensors element;
-    while (std::ssize(all) < part_.size && upstream_->next(element)) all.push_back(std::move(element));
-    if (all.empty() || (part_.drop_remainder && std::ssize(all) < part_.size)) return false;
+    if (!part_.batching.next(*upstream_, all)) return false;
     const dist::RowRange own = dist::rows_of_part(std::ssize(all), part_.rank, part_.world);
     mark_ = mark_of(own.end - own.begin, std::ssize(all));
     own_.assign(all.begin() + own.begin, all.begin() + own.end);
@@ -99,7 +81,7 @@ class OwnElements final : public Stream<Tensors> {
 class OwnNode final : public Node {
  public:
   OwnNode(NodePtr upstream, const Part& part, bool elements) : upstream_(std::move(upstream)), part_(part), elements_(elements) {}
-  std::int64_t cardinality() const override { return batches_of(upstream_->cardinality(), part_); }
+  std::int64_t cardinality() const override { return part_.batching.count(upstream_->cardinality()); }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
     if (!elements_) return std::make_unique<OwnRows>(*upstream_->table(), upstream_->open_rows(epoch), part_);
     return std::make_unique<OwnElements>(upstream_->open(epoch), part_);
@@ -179,7 +161,7 @@ DistributedSource::DistributedSource(const Dataset& dataset, const DistributeOpt
   if (options.prefetch < 0) throw InvalidArgumentError("prefetch must not be negative", "DistributedSource");
   const int world = options.world < 0 ? dist::world_size() : options.world, rank = options.rank < 0 ? dist::rank() : options.rank;
   if (rank >= world) throw InvalidArgumentError("rank " + std::to_string(rank) + " is not one of a world of " + std::to_string(world), "DistributedSource");
-  iterator_ = std::make_unique<Iterator>(distributed(dataset.node(), {options.batch_size, options.drop_remainder, rank, world}, options.prefetch));
+  iterator_ = std::make_unique<Iterator>(distributed(dataset.node(), {{options.batch_size, options.drop_remainder}, rank, world}, options.prefetch));
 }
 
 bool DistributedSource::next(Tensors& batch) {

@@ -53,9 +53,9 @@ Tensor read_tensor(ElementReader& reader) {
   if (count > reader.left() / width) throw DataLossError("an element has a tensor larger than itself");
   Tensor tensor = Tensor::empty(shape, dtype);
   if (dtype == string) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto text = reader.take(reader.number());
-      tensor.mutable_data<std::string>()[i].assign(text.begin(), text.end());
+    for (std::string& text : std::span(tensor.mutable_data<std::string>(), std::size_t(count))) {
+      const auto bytes = reader.take(reader.number());
+      text.assign(bytes.begin(), bytes.end());
     }
   } else if (count > 0) {
     std::memcpy(tensor.mutable_raw(), reader.take(count * width).data(), std::size_t(count * width));
@@ -80,7 +80,7 @@ std::string to_bytes(const Tensors& element) {
         bytes.append(text);
       }
     } else {
-      bytes.append(static_cast<const char*>(tensor.raw()), tensor.nbytes());
+      bytes.append(static_cast<const char*>(tensor.host_raw()), tensor.nbytes());
     }
   }
   return bytes;

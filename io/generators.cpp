@@ -19,7 +19,8 @@ class RangeNode final : public Node {
       Range(std::int64_t start, std::int64_t step, std::int64_t count) : start(start), step(step), count(count) {}
       bool next(Tensors& element) override {
         if (at == count) return false;
-        element = {scalar(start + step * at++, int64)};
+        // Unsigned: the step's multiple may be too long where the number is not.
+        element = {scalar(std::int64_t(std::uint64_t(start) + std::uint64_t(step) * std::uint64_t(at++)), int64)};
         return true;
       }
       std::int64_t skip(std::int64_t wanted) override {

@@ -14,48 +14,15 @@
 namespace lockstep::io {
 namespace {
 
-/// A stream and the node it reads, which nobody else may hold. (The node goes last.)
-struct Opened {
-  NodePtr node;
-  StreamPtr<Tensors> stream;
-};
-
 class FlatMapNode final : public Node {
  public:
   FlatMapNode(NodePtr upstream, ElementDataset f) : upstream_(std::move(upstream)), f_(std::move(f)) {}
   std::int64_t cardinality() const override { return upstream_->cardinality() == 0 ? 0 : kUnknown; }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
-    struct Flattened final : Stream<Tensors> {
-      Flattened(StreamPtr<Tensors> upstream, const ElementDataset& f, std::int64_t epoch) : upstream(std::move(upstream)), f(f), epoch(epoch) {}
-      bool next(Tensors& element) override {
-        while (more()) {
-          if (inner.stream->next(element)) return true;
-          inner.stream.reset();
-        }
-        return false;
-      }
-      std::int64_t skip(std::int64_t count) override {
-        std::int64_t skipped = 0;
-        while (skipped < count && more()) {
-          skipped += inner.stream->skip(count - skipped);
-          if (skipped < count) inner.stream.reset();
-        }
-        return skipped;
-      }
-      bool more() {
-        if (inner.stream) return true;
-        Tensors input;
-        if (!upstream->next(input)) return false;
-        inner.node = f(input).node();
-        inner.stream = inner.node->open(epoch);
-        return true;
-      }
-      StreamPtr<Tensors> upstream;
-      const ElementDataset& f;
-      std::int64_t epoch;
-      Opened inner;
-    };
-    return std::make_unique<Flattened>(upstream_->open(epoch), f_, epoch);
+    return one_after_the_other([this, upstream = upstream_->open(epoch), epoch]() -> Opened {
+      Tensors input;
+      return upstream->next(input) ? opened(f_(input).node(), epoch) : Opened();
+    });
   }
 
  private:
@@ -141,15 +108,13 @@ class InterleaveStream final : public Stream<Tensors> {
       ended_ = true;
       return false;
     }
-    Opened opened;
-    opened.node = f_(input).node();
-    opened.stream = opened.node->open(epoch_);
+    Opened next = opened(f_(input).node(), epoch_);
     if (permits_) {
       const std::int64_t room = std::max<std::int64_t>(2, 2 * options_.block_length);
-      StreamPtr<Tensors> limited = std::make_unique<Limited>(std::move(opened), permits_);
-      opened = {nullptr, background_stream(std::move(limited), {.capacity = room}, begin)};
+      StreamPtr<Tensors> limited = std::make_unique<Limited>(std::move(next), permits_);
+      next = {nullptr, background_stream(std::move(limited), {.capacity = room}, begin)};
     }
-    waiting_.push_back(std::move(opened));
+    waiting_.push_back(std::move(next));
     return true;
   }
   /// Datasets for the empty places and one more are opened, and read, before their turn comes.

@@ -66,10 +66,10 @@ Nest Nest::ragged(Tensor values, const std::vector<Tensor>& splits) {
 
 Nest Nest::sparse(Tensor indices, Tensor values, Tensor shape) { return {{std::move(indices), std::move(values), std::move(shape)}, {.kind = Structure::Kind::sparse}}; }
 
-Nest Nest::pack(const Tensors& tensors, const Structure& structure) {
+Nest Nest::pack(Tensors tensors, Structure structure) {
   if (tensors.size() != structure.width())
     throw InvalidArgumentError("an element of " + std::to_string(tensors.size()) + " tensors is no " + to_string(structure) + ", which has " + std::to_string(structure.width()), "Nest");
-  return {tensors, structure};
+  return {std::move(tensors), std::move(structure)};
 }
 
 const Tensor& Nest::tensor() const {
@@ -112,10 +112,11 @@ Nest Nest::operator[](std::string_view name) const {
 std::optional<Structure> detail::StructureCell::get() const {
   {
     const std::lock_guard lock(mutex_);
-    if (known_ || !find_) return known_;
+    if (known_ || asked_ || !find_) return known_;
   }
   const std::optional<Structure> found = find_();  // runs functions that may call set()
   const std::lock_guard lock(mutex_);
+  asked_ = true;
   if (!known_) known_ = found;
   return known_;
 }

@@ -51,7 +51,7 @@ class Nest {
   /// indices int64 (n, ndim), values (n,), shape int64 (ndim,).
   static Nest sparse(Tensor indices, Tensor values, Tensor shape);
   /// These tensors as `structure` says. Throws InvalidArgumentError for another number of them.
-  static Nest pack(const Tensors& tensors, const Structure& structure);
+  static Nest pack(Tensors tensors, Structure structure);
 
   const Structure& structure() const { return structure_; }
   /// All tensors in one row, as a stream carries them.
@@ -89,7 +89,7 @@ class StructureCell {
  public:
   StructureCell() = default;
   explicit StructureCell(Structure structure) : known_(std::move(structure)) {}
-  /// `find` is asked when somebody wants to know before there was an element; it may call set().
+  /// `find` is asked once, when somebody wants to know before there was an element; it may call set().
   explicit StructureCell(std::function<std::optional<Structure>()> find) : find_(std::move(find)) {}
   void look_with(std::function<std::optional<Structure>()> find) { find_ = std::move(find); }
   /// None: nobody named anything.
@@ -100,6 +100,7 @@ class StructureCell {
  private:
   mutable std::mutex mutex_;
   mutable std::optional<Structure> known_;
+  mutable bool asked_ = false;  // find_, which may not have found anything
   std::function<std::optional<Structure>()> find_;
 };
 using StructurePtr = std::shared_ptr<StructureCell>;

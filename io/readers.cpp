@@ -28,32 +28,8 @@ class FilesNode final : public Node {
     return make_files(std::move(mine), open_);
   }
   StreamPtr<Tensors> open(std::int64_t) const override {
-    struct Files final : Stream<Tensors> {
-      explicit Files(const FilesNode& node) : node(node) {}
-      bool next(Tensors& element) override {
-        while (more()) {
-          if (file->next(element)) return true;
-          file.reset();
-        }
-        return false;
-      }
-      std::int64_t skip(std::int64_t count) override {
-        std::int64_t skipped = 0;
-        while (skipped < count && more()) {
-          skipped += file->skip(count - skipped);
-          if (skipped < count) file.reset();
-        }
-        return skipped;
-      }
-      bool more() {
-        if (!file && at < node.paths_.size()) file = node.open_(node.paths_[at++]);  // one that cannot be opened is behind us
-        return bool(file);
-      }
-      const FilesNode& node;
-      std::size_t at = 0;
-      StreamPtr<Tensors> file;
-    };
-    return std::make_unique<Files>(*this);
+    // (A file that cannot be opened is behind us.)
+    return one_after_the_other([this, at = std::size_t(0)]() mutable { return at < paths_.size() ? Opened{nullptr, open_(paths_[at++])} : Opened(); });
   }
 
  private:
@@ -101,8 +77,8 @@ struct LineStream final : Stream<Tensors> {
 
 /// Rows of tensors that are in memory.
 struct TableStream final : Stream<Tensors> {
-  explicit TableStream(Tensor tensor) : table{std::move(tensor)} {
-    if (table[0].ndim() == 0) throw InvalidArgumentError("a scalar has no rows", "Dataset");
+  TableStream(const std::string& path, Tensor tensor) : table{std::move(tensor)} {
+    if (table[0].ndim() == 0) throw DataLossError("'" + path + "' holds a scalar, which has no rows");
   }
   bool next(Tensors& element) override {
     if (at == table[0].shape()[0]) return false;
@@ -193,11 +169,11 @@ Dataset text_lines(const std::vector<std::string>& paths) {
 }
 
 Dataset npy_rows(const std::vector<std::string>& paths) {
-  return Dataset(make_files(some(paths, "npy_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(load_npy(path)); }));
+  return Dataset(make_files(some(paths, "npy_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(path, load_npy(path)); }));
 }
 
 Dataset idx_rows(const std::vector<std::string>& paths) {
-  return Dataset(make_files(some(paths, "idx_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(read_idx(path)); }));
+  return Dataset(make_files(some(paths, "idx_rows"), [](const std::string& path) -> StreamPtr<Tensors> { return std::make_unique<TableStream>(path, read_idx(path)); }));
 }
 
 Dataset hdf5_rows(const std::vector<std::string>& paths, const std::vector<std::string>& names) {

@@ -89,13 +89,23 @@ template <class Element>
 class ShardStream final : public Stream<Element> {
  public:
   ShardStream(StreamPtr<Element> upstream, std::int64_t rank, std::int64_t world) : upstream_(std::move(upstream)), before_(rank), world_(world) {}
-  bool next(Element& element) override {
-    if (upstream_->skip(before_) < before_ || !upstream_->next(element)) return false;
-    before_ = world_ - 1;
-    return true;
+  bool next(Element& element) override { return find() && upstream_->next(element); }
+  std::int64_t skip(std::int64_t count) override {
+    std::int64_t skipped = 0;
+    while (skipped < count && find() && upstream_->skip(1) == 1) ++skipped;
+    return skipped;
   }
 
  private:
+  /// Goes to the next element of this rank. One that fails, here or on its way, has a number as others have: the ranks count alike.
+  bool find() {
+    while (before_ > 0) {
+      --before_;
+      if (upstream_->skip(1) == 0) return false;
+    }
+    before_ = world_ - 1;
+    return true;
+  }
   StreamPtr<Element> upstream_;
   std::int64_t before_;  // elements of other ranks before the next one of this
   std::int64_t world_;
@@ -205,16 +215,17 @@ class ShuffleStream final : public Stream<Element> {
     Element incoming{};
     while (!ended_ && buffer_.size() < capacity_ && (most_bytes_ == 0 || buffer_.empty() || held_.bytes() < most_bytes_)) {
       if (upstream_->next(incoming)) {
-        held_.add(1, nbytes_of(incoming));
+        held_.count(1, nbytes_of(incoming));
         buffer_.push_back(std::move(incoming));
       } else {
         ended_ = true;
       }
     }
+    held_.tell();
     if (buffer_.empty()) return false;
     Element& drawn = buffer_[draw(buffer_.size())];
     element = std::move(drawn);
-    held_.add(-1, -nbytes_of(element));
+    held_.count(-1, -nbytes_of(element));  // told together with what comes in its place, as a rule the same
     if (&drawn != &buffer_.back()) drawn = std::move(buffer_.back());
     buffer_.pop_back();
     return true;

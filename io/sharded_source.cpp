@@ -65,9 +65,17 @@ bool ShardedSource::begin() {
 }
 
 bool ShardedSource::next(Tensors& batch) {
+  const DeviceScope host{Device()};  // as in Iterator::next()
   over_.reset();
-  bool found = begin();
-  if (found) found = rest_ ? rest_->next(batch) : stream_->next(batch);
+  bool found = false;
+  try {
+    found = begin() && (rest_ ? rest_->next(batch) : stream_->next(batch));
+  } catch (...) {
+    // The position stays, and what is read from it is opened again there.
+    stream_.reset();
+    rest_.reset();
+    throw;
+  }
   DatasetState after = state_;
   (rest_ ? after.rest : after.offset) += rest_ ? world_ : 1;
   if (found) {

@@ -17,6 +17,7 @@ Shape row_shape(const Shape& shape) { return Shape(shape.dims().subspan(1)); }
 
 /// Rows of all tensors. Throws unless they agree.
 std::int64_t common_rows(const Tensors& tensors, const char* step) {
+  if (tensors.empty()) throw InvalidArgumentError("an element without tensors has no rows", step);
   for (const Tensor& tensor : tensors) {
     if (tensor.ndim() == 0) throw InvalidArgumentError("a scalar (" + to_string(tensor.spec()) + ") has no rows", step);
     if (tensor.shape()[0] != tensors[0].shape()[0])
@@ -123,80 +124,42 @@ Tensor gather_rows_of(const Tensor& table, const std::vector<RowNumber>& rows) {
   return batch;
 }
 
-/// The fast path of training from memory: row numbers in, batches out, and no tensor in between.
-class RowBatches final : public Stream<Tensors> {
+/// Batches of elements, or of row numbers: the fast path of training from memory, on which there is no tensor but the batches.
+template <class Element>
+class Batches final : public Stream<Tensors> {
  public:
-  RowBatches(const Tensors& table, StreamPtr<RowNumber> rows, std::int64_t size, bool drop_remainder)
-      : table_(table), upstream_(std::move(rows)), size_(size), drop_remainder_(drop_remainder) {}
+  using Join = std::function<Tensors(const std::vector<Element>&)>;
+  Batches(StreamPtr<Element> upstream, const Batching& batching, Join join) : upstream_(std::move(upstream)), batching_(batching), join_(std::move(join)) {}
   bool next(Tensors& batch) override {
-    rows_.clear();
-    RowNumber row = 0;
-    while (std::int64_t(rows_.size()) < size_ && upstream_->next(row)) rows_.push_back(row);
-    if (rows_.empty() || (drop_remainder_ && std::int64_t(rows_.size()) < size_)) return false;
-    batch = gather_rows(table_, rows_);
-    return true;
-  }
-  std::int64_t skip(std::int64_t count) override {
-    std::int64_t skipped = 0;
-    for (; skipped < count; ++skipped) {
-      const std::int64_t rows = upstream_->skip(size_);
-      if (rows == 0 || (drop_remainder_ && rows < size_)) break;
-    }
-    return skipped;
-  }
-
- private:
-  const Tensors& table_;
-  StreamPtr<RowNumber> upstream_;
-  std::int64_t size_;
-  bool drop_remainder_;
-  std::vector<RowNumber> rows_;
-};
-
-class ElementBatches final : public Stream<Tensors> {
- public:
-  ElementBatches(StreamPtr<Tensors> upstream, std::int64_t size, bool drop_remainder) : upstream_(std::move(upstream)), size_(size), drop_remainder_(drop_remainder) {}
-  bool next(Tensors& batch) override {
-    elements_.clear();
-    Tensors element;
-    while (std::int64_t(elements_.size()) < size_ && upstream_->next(element)) elements_.push_back(std::move(element));
-    if (elements_.empty() || (drop_remainder_ && std::int64_t(elements_.size()) < size_)) return false;
-    batch = stack_elements(elements_);
+    if (!batching_.next(*upstream_, elements_)) return false;
+    batch = join_(elements_);
     elements_.clear();
     return true;
   }
-  std::int64_t skip(std::int64_t count) override {
-    std::int64_t skipped = 0;
-    for (; skipped < count; ++skipped) {
-      const std::int64_t elements = upstream_->skip(size_);
-      if (elements == 0 || (drop_remainder_ && elements < size_)) break;
-    }
-    return skipped;
-  }
+  std::int64_t skip(std::int64_t count) override { return batching_.skip(*upstream_, count); }
 
  private:
-  StreamPtr<Tensors> upstream_;
-  std::int64_t size_;
-  bool drop_remainder_;
-  std::vector<Tensors> elements_;
+  StreamPtr<Element> upstream_;
+  Batching batching_;
+  Join join_;
+  std::vector<Element> elements_;
 };
 
 class BatchNode final : public Node {
  public:
-  BatchNode(NodePtr upstream, std::int64_t size, bool drop_remainder) : upstream_(std::move(upstream)), size_(size), drop_remainder_(drop_remainder) {}
-  std::int64_t cardinality() const override {
-    const std::int64_t n = upstream_->cardinality();
-    return n < 0 ? n : n / size_ + (!drop_remainder_ && n % size_ ? 1 : 0);
-  }
+  BatchNode(NodePtr upstream, const Batching& batching, Join join) : upstream_(std::move(upstream)), batching_(batching), join_(std::move(join)) {}
+  std::int64_t cardinality() const override { return batching_.count(upstream_->cardinality()); }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
-    if (const Tensors* table = upstream_->table()) return std::make_unique<RowBatches>(*table, upstream_->open_rows(epoch), size_, drop_remainder_);
-    return std::make_unique<ElementBatches>(upstream_->open(epoch), size_, drop_remainder_);
+    if (join_) return std::make_unique<Batches<Tensors>>(upstream_->open(epoch), batching_, std::cref(join_));
+    if (const Tensors* table = upstream_->table())
+      return std::make_unique<Batches<RowNumber>>(upstream_->open_rows(epoch), batching_, [table](const std::vector<RowNumber>& rows) { return gather_rows(*table, rows); });
+    return std::make_unique<Batches<Tensors>>(upstream_->open(epoch), batching_, stack_elements);
   }
 
  private:
   NodePtr upstream_;
-  std::int64_t size_;
-  bool drop_remainder_;
+  Batching batching_;
+  Join join_;
 };
 
 class UnbatchNode final : public Node {
@@ -296,7 +259,7 @@ Tensors stack_elements(const std::vector<Tensors>& elements) {
   for (std::size_t c = 0; c < first.size(); ++c) {
     Tensor stacked = Tensor::empty(rows_shape(std::int64_t(elements.size()), first[c].shape()), first[c].dtype());
     const std::int64_t numel = first[c].numel();
-    for (std::size_t i = 0; i < elements.size(); ++i) copy_elements(stacked, std::int64_t(i) * numel, elements[i][c].raw(), 0, numel);
+    for (std::size_t i = 0; i < elements.size(); ++i) copy_elements(stacked, std::int64_t(i) * numel, elements[i][c].host_raw(), 0, numel);
     batch.push_back(std::move(stacked));
   }
   return batch;
@@ -324,7 +287,7 @@ NodePtr make_slices(Tensors tensors) {
   for (Tensor& tensor : tensors) tensor = to(tensor, Device());
   return std::make_shared<SlicesNode>(std::move(tensors));
 }
-NodePtr make_batch(NodePtr upstream, std::int64_t size, bool drop_remainder) { return std::make_shared<BatchNode>(std::move(upstream), size, drop_remainder); }
+NodePtr make_batch(NodePtr upstream, const Batching& batching, Join join) { return std::make_shared<BatchNode>(std::move(upstream), batching, std::move(join)); }
 NodePtr make_unbatch(NodePtr upstream) { return std::make_shared<UnbatchNode>(std::move(upstream)); }
 
 }  // namespace lockstep::io

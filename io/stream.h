@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,12 +64,83 @@ class Node {
   mutable std::atomic<std::int64_t> passes_{0};
 };
 
+/// A stream and the node it reads, which nobody else may hold. (The node goes last.)
+struct Opened {
+  NodePtr node;
+  StreamPtr<Tensors> stream;
+};
+
+inline Opened opened(NodePtr node, std::int64_t epoch) {
+  StreamPtr<Tensors> stream = node->open(epoch);
+  return {std::move(node), std::move(stream)};
+}
+
+/// Streams one after the other: `open()` gives an Opened, without a stream at the end. What it throws costs no more than that stream.
+template <class Open>
+class Successive final : public Stream<Tensors> {
+ public:
+  explicit Successive(Open open) : open_(std::move(open)) {}
+  bool next(Tensors& element) override {
+    while (more()) {
+      if (at_.stream->next(element)) return true;
+      at_.stream.reset();
+    }
+    return false;
+  }
+  std::int64_t skip(std::int64_t count) override {
+    std::int64_t skipped = 0;
+    while (skipped < count && more()) {
+      skipped += at_.stream->skip(count - skipped);
+      if (skipped < count) at_.stream.reset();
+    }
+    return skipped;
+  }
+
+ private:
+  bool more() {
+    if (!at_.stream) at_ = open_();
+    return bool(at_.stream);
+  }
+  Open open_;
+  Opened at_;
+};
+template <class Open>
+StreamPtr<Tensors> one_after_the_other(Open open) {
+  return std::make_unique<Successive<Open>>(std::move(open));
+}
+
+/// How elements are cut into batches.
+struct Batching {
+  std::int64_t size;
+  bool drop_remainder;
+  /// Batches of so many elements, of kInfinite or kUnknown.
+  std::int64_t count(std::int64_t elements) const { return elements < 0 ? elements : elements / size + (!drop_remainder && elements % size ? 1 : 0); }
+  /// The elements of the next batch, in place of what `batch` holds; false: there is none.
+  template <class Element>
+  bool next(Stream<Element>& upstream, std::vector<Element>& batch) const {
+    batch.clear();
+    Element element{};
+    while (std::ssize(batch) < size && upstream.next(element)) batch.push_back(std::move(element));
+    return !batch.empty() && (!drop_remainder || std::ssize(batch) == size);
+  }
+  /// Passes over up to `batches` whole ones; returns how many there were.
+  template <class Element>
+  std::int64_t skip(Stream<Element>& upstream, std::int64_t batches) const {
+    std::int64_t skipped = 0;
+    for (; skipped < batches; ++skipped) {
+      const std::int64_t elements = upstream.skip(size);
+      if (elements == 0 || (drop_remainder && elements < size)) break;
+    }
+    return skipped;
+  }
+};
+
 /// Elements of a vector, in memory.
 NodePtr make_list(std::vector<Tensors> elements);
 /// All bytes of an element's tensors; of strings what they hold.
 std::int64_t nbytes_of(const Tensors& element);
 inline std::int64_t nbytes_of(RowNumber) { return std::int64_t(sizeof(RowNumber)); }
-/// `gauge` counts while this lives.
+/// What a stream holds; `gauge` is told of it while this lives.
 class Held {
  public:
   explicit Held(detail::GaugePtr gauge) : gauge_(std::move(gauge)) {}
@@ -75,14 +148,21 @@ class Held {
   Held& operator=(const Held&) = delete;
   ~Held() { add(-elements_, -bytes_); }
   void add(std::int64_t elements, std::int64_t bytes) {
-    elements_ += elements, bytes_ += bytes;
-    if (gauge_) gauge_->add(elements, bytes);
+    count(elements, bytes);
+    tell();
+  }
+  /// The same, of which the gauge hears with the next tell(): an element that goes and one that comes cost it nothing.
+  void count(std::int64_t elements, std::int64_t bytes) { elements_ += elements, bytes_ += bytes; }
+  void tell() {
+    if (elements_ == told_elements_ && bytes_ == told_bytes_) return;
+    if (gauge_) gauge_->add(elements_ - told_elements_, bytes_ - told_bytes_);
+    told_elements_ = elements_, told_bytes_ = bytes_;
   }
   std::int64_t bytes() const { return bytes_; }
 
  private:
   detail::GaugePtr gauge_;
-  std::int64_t elements_ = 0, bytes_ = 0;
+  std::int64_t elements_ = 0, bytes_ = 0, told_elements_ = 0, told_bytes_ = 0;
 };
 
 template <class Element>
@@ -98,7 +178,10 @@ NodePtr make_tensors(Tensors tensors);
 NodePtr make_slices(Tensors tensors);
 /// The rows' numbers as elements: a view of each row.
 StreamPtr<Tensors> rows_as_elements(const Tensors& table, StreamPtr<RowNumber> rows);
-NodePtr make_batch(NodePtr upstream, std::int64_t size, bool drop_remainder);
+/// What becomes of a batch's elements, one at least.
+using Join = std::function<Tensors(const std::vector<Tensors>&)>;
+/// Without `join` they are stacked, or, where they are rows of a table, gathered there.
+NodePtr make_batch(NodePtr upstream, const Batching& batching, Join join = nullptr);
 NodePtr make_unbatch(NodePtr upstream);
 /// The rows of these numbers, of every tensor. Rows that follow each other are shared, not copied.
 Tensors gather_rows(const Tensors& table, const std::vector<RowNumber>& rows);
@@ -158,7 +241,7 @@ NodePtr make_groups(NodePtr upstream, detail::StructurePtr structure, ElementNum
 
 // ---- uneven_batches.cpp
 NodePtr make_padded_batch(NodePtr upstream, std::int64_t size, PaddedBatchOptions options);
-NodePtr make_ragged_batch(NodePtr upstream, detail::StructurePtr structure, detail::StructurePtr result, std::int64_t size, bool drop_remainder);
+NodePtr make_ragged_batch(NodePtr upstream, detail::StructurePtr structure, detail::StructurePtr result, const Batching& batching);
 
 // ---- cache.cpp
 NodePtr make_memory_cache(NodePtr upstream, detail::GaugePtr gauge);

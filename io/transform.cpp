@@ -1,6 +1,7 @@
 // Steps that compute elements, and those that join streams.
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include <lockstep/io/stream.h>
@@ -117,10 +118,18 @@ class ZipNode final : public Node {
     struct Zipped final : Stream<Tensors> {
       bool next(Tensors& element) override {
         Tensors all, part;
+        std::exception_ptr error;
         for (const auto& stream : streams) {
-          if (!stream->next(part)) return false;
+          // After one has thrown the others go on by an element, too, so that all of them stand behind what failed.
+          try {
+            if (!stream->next(part)) return false;
+          } catch (...) {
+            if (!error) error = std::current_exception();
+            continue;
+          }
           for (Tensor& tensor : part) all.push_back(std::move(tensor));
         }
+        if (error) std::rethrow_exception(error);
         element = std::move(all);
         return true;
       }
@@ -148,8 +157,9 @@ class EnumerateNode final : public Node {
       Numbered(StreamPtr<Tensors> upstream, std::int64_t number) : upstream(std::move(upstream)), number(number) {}
       bool next(Tensors& element) override {
         Tensors values;
+        const std::int64_t here = number++;  // one that fails has its number, too
         if (!upstream->next(values)) return false;
-        element = {scalar(number++, int64)};
+        element = {scalar(here, int64)};
         for (Tensor& tensor : values) element.push_back(std::move(tensor));
         return true;
       }

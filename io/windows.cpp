@@ -56,13 +56,15 @@ class KeyStream final : public Stream<Group> {
     Tensors element;
     while (upstream_->next(element)) {
       const std::int64_t key = key_(element);
-      Waiting& waiting = groups_[key];
-      if (waiting.size == 0) {
-        waiting.size = size_(key);
-        if (waiting.size < 1) throw InvalidArgumentError("the window of key " + std::to_string(key) + " must have at least 1 element, got " + std::to_string(waiting.size), "Dataset.group_by_window");
+      auto found = groups_.find(key);
+      if (found == groups_.end()) {
+        const std::int64_t size = size_(key);
+        if (size < 1) throw InvalidArgumentError("the window of key " + std::to_string(key) + " must have at least 1 element, got " + std::to_string(size), "Dataset.group_by_window");
+        found = groups_.emplace(key, Waiting{size, {}}).first;
       }
+      Waiting& waiting = found->second;
       waiting.elements.push_back(std::move(element));
-      if (std::ssize(waiting.elements) == waiting.size) return give(groups_.find(key), group);
+      if (std::ssize(waiting.elements) == waiting.size) return give(found, group);
     }
     return !groups_.empty() && give(groups_.begin(), group);
   }
@@ -92,38 +94,11 @@ class GroupedNode final : public Node {
       : cardinality_(cardinality), open_(std::move(open)), structure_(std::move(structure)), reduce_(std::move(reduce)) {}
   std::int64_t cardinality() const override { return cardinality_; }
   StreamPtr<Tensors> open(std::int64_t epoch) const override {
-    struct Reduced final : Stream<Tensors> {
-      Reduced(const GroupedNode& node, StreamPtr<Group> groups, std::int64_t epoch) : node(node), groups(std::move(groups)), epoch(epoch) {}
-      bool next(Tensors& element) override {
-        while (more()) {
-          if (stream->next(element)) return true;
-          stream.reset();
-        }
-        return false;
-      }
-      std::int64_t skip(std::int64_t count) override {
-        std::int64_t skipped = 0;
-        while (skipped < count && more()) {
-          skipped += stream->skip(count - skipped);
-          if (skipped < count) stream.reset();
-        }
-        return skipped;
-      }
-      bool more() {
-        if (stream) return true;
-        Group group;
-        if (!groups->next(group)) return false;
-        reduced = node.reduce_(group.key, Dataset(make_list(std::move(group.elements)), node.structure_)).node();
-        stream = reduced->open(epoch);
-        return true;
-      }
-      const GroupedNode& node;
-      StreamPtr<Group> groups;
-      std::int64_t epoch;
-      NodePtr reduced;
-      StreamPtr<Tensors> stream;
-    };
-    return std::make_unique<Reduced>(*this, open_(epoch), epoch);
+    return one_after_the_other([this, groups = open_(epoch), epoch]() -> Opened {
+      Group group;
+      if (!groups->next(group)) return {};
+      return opened(reduce_(group.key, Dataset(make_list(std::move(group.elements)), structure_)).node(), epoch);
+    });
   }
 
  private:
@@ -148,12 +123,7 @@ class GroupMapNode final : public Node {
         element = node.f_(Dataset(make_list(std::move(group.elements)), node.structure_));
         return true;
       }
-      std::int64_t skip(std::int64_t count) override {
-        Group group;
-        std::int64_t skipped = 0;
-        while (skipped < count && groups->next(group)) ++skipped;
-        return skipped;
-      }
+      std::int64_t skip(std::int64_t count) override { return groups->skip(count); }
       const GroupMapNode& node;
       StreamPtr<Group> groups;
     };
@@ -171,7 +141,7 @@ std::int64_t window_count(std::int64_t elements, std::int64_t size, const Window
   if (elements < 0) return elements;
   const std::int64_t shift = options.shift == 0 ? size : options.shift, span = (size - 1) * options.stride + 1;
   if (options.drop_remainder) return elements < span ? 0 : (elements - span) / shift + 1;
-  return (elements + shift - 1) / shift;
+  return elements / shift + (elements % shift ? 1 : 0);
 }
 
 GroupOpener window_opener(NodePtr upstream, std::int64_t size, const WindowOptions& options) {

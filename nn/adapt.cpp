@@ -13,8 +13,10 @@ void for_each_batch(BatchSource& source, const AdaptOptions& options, const std:
   for (std::int64_t step = 0; (!options.steps || step < *options.steps) && source.next(batch); ++step) update(batch[0]);
 }
 
+bool have_others(const AdaptOptions& options) { return options.own_data && dist::world_size() > 1; }
+
 std::vector<std::string> summaries_of_ranks(const std::string& mine, const AdaptOptions& options, const std::string& label) {
-  if (!options.own_data || dist::world_size() == 1) return {mine};
+  if (!have_others(options)) return {mine};
   return dist::communicator().gather_texts(mine, label);
 }
 

@@ -22,6 +22,8 @@ struct AdaptOptions {
 namespace detail {
 /// `update` of the first tensor of each batch. Throws InvalidArgumentError for a source without end and without `steps`.
 void for_each_batch(BatchSource& source, const AdaptOptions& options, const std::function<void(const Tensor&)>& update);
+/// Do other ranks have data of their own?
+bool have_others(const AdaptOptions& options);
 /// Every rank's bytes, by rank, if the ranks have data of their own; else this one's alone.
 std::vector<std::string> summaries_of_ranks(const std::string& mine, const AdaptOptions& options, const std::string& label);
 /// Numbers as bytes, and back.

@@ -34,7 +34,7 @@ Packages read_packages(const std::string& path) {
     if (line.empty()) end_of_paragraph();
     if (line.starts_with(" ") && in_description) description += line;
     if (line.starts_with(" ")) continue;
-    in_description = line.starts_with("Description");
+    in_description = line.starts_with("Description: ") || line.starts_with("Description-en: ");  // not Description-md5
     const std::string value = line.substr(std::min(line.size(), line.find(": ") + 2));
     if (line.starts_with("Package: ")) name = value;
     if (line.starts_with("Section: ")) section = value.substr(value.find('/') + 1);

@@ -1,6 +1,7 @@
 #pragma once
 // What layers of categories have in common. nn's own.
 
+#include <optional>
 #include <string>
 
 #include <lockstep/tensor/base/component.h>
@@ -19,6 +20,10 @@ void fixed(Fields& f, const char* key, T value) {
   f.field(key, value);
   if (value != given) throw UnimplementedError("'" + std::string(key) + "' must be left at its default");
 }
+/// One number stands for two. Throws InvalidArgumentError for another number of them.
+void require_salt(std::optional<Ints>& salt, const char* layer);
+/// Strings to [0, count): by FarmHash64, or by SipHash64 with a salt.
+Tensor hash_buckets(const Tensor& texts, std::int64_t count, const std::optional<Ints>& salt);
 /// Throws InvalidArgumentError unless it is "one_hot", "multi_hot", "count", or, `with_int`, "int".
 void require_mode(const std::string& mode, bool with_int, const char* layer);
 }  // namespace detail

@@ -2,6 +2,8 @@
 
 #include <farmhash.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include <lockstep/nn/layers/categories.h>
@@ -44,8 +46,7 @@ void Hashing::fields(Fields& f) {
 void Hashing::configured() {
   require(options_.num_bins > 0, "num_bins must be positive, got " + std::to_string(options_.num_bins));
   detail::require_mode(options_.output_mode, true, "Hashing");
-  if (options_.salt && options_.salt->size() == 1) options_.salt->push_back((*options_.salt)[0]);
-  require(!options_.salt || options_.salt->size() == 2, "salt must be one or two numbers");
+  detail::require_salt(options_.salt, "Hashing");
 }
 
 Tensor Hashing::bins(const Tensor& values) const {
@@ -53,12 +54,13 @@ Tensor Hashing::bins(const Tensor& values) const {
   const bool masks = options_.mask_value && options_.num_bins > 1;
   const std::int64_t count = options_.num_bins - (masks ? 1 : 0);
   const Tensor texts = values.dtype() == string ? values : strings::as_string(is_float(values.dtype()) ? cast(values, int64) : values);
-  const Tensor hashed = options_.salt ? strings::to_hash_bucket_strong(texts, count, *options_.salt) : strings::to_hash_bucket_fast(texts, count);
+  const Tensor hashed = detail::hash_buckets(texts, count, options_.salt);
   if (!masks) return hashed;
   Tensor result = Tensor::empty(hashed.shape(), int64);
   const auto from = hashed.data<std::int64_t>();
   const auto text = texts.data<std::string>();
-  for (std::size_t i = 0; i < from.size(); ++i) result.mutable_data<std::int64_t>()[i] = text[i] == *options_.mask_value ? 0 : from[i] + 1;
+  std::int64_t* to = result.mutable_data<std::int64_t>();
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] = text[i] == *options_.mask_value ? 0 : from[i] + 1;
   return result;
 }
 
@@ -101,7 +103,7 @@ Tensors HashedCrossing::call(std::span<const Tensor> inputs, const CallOptions&)
     }
   }
   Tensor bins = Tensor::empty(shape, int64);
-  for (std::size_t i = 0; i < hashes.size(); ++i) bins.mutable_data<std::int64_t>()[i] = std::int64_t(hashes[i] % std::uint64_t(options_.num_bins));
+  std::transform(hashes.begin(), hashes.end(), bins.mutable_data<std::int64_t>(), [&](std::uint64_t hash) { return std::int64_t(hash % std::uint64_t(options_.num_bins)); });
   return {encode_categories(bins, options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32)};
 }
 

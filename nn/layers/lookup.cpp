@@ -15,7 +15,7 @@
 namespace lockstep::nn {
 namespace {
 
-/// Counts as JSON, for the ranks: bytes of any kind as Latin-1 would not be UTF-8, so tokens go with their lengths.
+/// Counts as text, for the other ranks. Tokens may hold any bytes, so that they go with their lengths.
 template <class T>
 void put_counts(std::string& to, const std::map<T, std::int64_t>& counts) {
   to += std::to_string(counts.size()) + " ";
@@ -110,8 +110,7 @@ void IndexLookup<T>::configured() {
   require(!options_.invert || options_.output_mode == "int", "an inverted lookup has output_mode \"int\"");
   require(options_.oov_method == "floormod" || options_.oov_method == "farmhash", "oov_method must be \"floormod\" or \"farmhash\", got \"" + options_.oov_method + "\"");
   require(kText || !options_.salt || options_.oov_method == "farmhash", "salt goes with oov_method \"farmhash\"");
-  if (options_.salt && options_.salt->size() == 1) options_.salt->push_back((*options_.salt)[0]);
-  require(!options_.salt || options_.salt->size() == 2, "salt must be one or two numbers");
+  detail::require_salt(options_.salt, kText ? "StringLookup" : "IntegerLookup");
   require(!options_.idf_weights || options_.output_mode == "tf_idf", "idf_weights go with output_mode \"tf_idf\"");
   if (options_.vocabulary) set_vocabulary(*options_.vocabulary, options_.idf_weights);
 }
@@ -169,8 +168,19 @@ std::vector<T> IndexLookup<T>::get_vocabulary(bool include_special_tokens) const
 // ---- adapt
 
 template <class T>
-void IndexLookup<T>::count(Seen& seen, const Tensor& values, const std::vector<std::int64_t>& splits) const {
-  const auto tokens = values.data<T>();
+Tensor IndexLookup<T>::as_tokens(const Tensor& x) const {
+  if constexpr (kText) {
+    if (x.dtype() != string) throw TypeError("tokens are strings, got " + to_string(x.spec()), name());
+    return x;
+  } else {
+    return cast(x, int64);
+  }
+}
+
+template <class T>
+void IndexLookup<T>::count(Seen& seen, const Tensor& given, const std::vector<std::int64_t>& splits) const {
+  const Tensor values = as_tokens(given);
+  const auto tokens = values.template data<T>();
   for (const T& token : tokens) ++seen.counts[token];
   if (options_.output_mode != "tf_idf") return;
   for (std::size_t row = 0; row + 1 < splits.size(); ++row) {
@@ -181,22 +191,19 @@ void IndexLookup<T>::count(Seen& seen, const Tensor& values, const std::vector<s
 }
 
 template <class T>
-void IndexLookup<T>::count(Seen& seen, const Tensor& data) const {
-  if constexpr (kText) count(seen, data, even_splits(data));
-  else count(seen, cast(data, int64), even_splits(data));
-}
-
-template <class T>
 void IndexLookup<T>::finish(Seen seen, const AdaptOptions& options) {
-  std::string mine = std::to_string(seen.document_count) + " ";
-  put_counts(mine, seen.counts);
-  put_counts(mine, seen.documents);
-  Seen all;
-  for (const std::string& each : detail::summaries_of_ranks(mine, options, "tokens of " + name())) {
-    CountReader reader(each);
-    all.document_count += reader.number();
-    reader.add_counts(all.counts);
-    reader.add_counts(all.documents);
+  Seen all = std::move(seen);
+  if (detail::have_others(options)) {
+    std::string mine = std::to_string(all.document_count) + " ";
+    put_counts(mine, all.counts);
+    put_counts(mine, all.documents);
+    all = {};
+    for (const std::string& each : detail::summaries_of_ranks(mine, options, "tokens of " + name())) {
+      CountReader reader(each);
+      all.document_count += reader.number();
+      reader.add_counts(all.counts);
+      reader.add_counts(all.documents);
+    }
   }
   if (options_.mask_token) all.counts.erase(*options_.mask_token);
   all.counts.erase(options_.oov_token);
@@ -222,7 +229,8 @@ void IndexLookup<T>::adapt(const Tensor& data, const AdaptOptions& options) {
   if (options_.vocabulary && !adapted_) throw FailedPreconditionError("the vocabulary was given: there is nothing to adapt", name());
   Seen seen;
   // Without a batch axis each element is a document of its own.
-  count(seen, data.ndim() == 1 ? Tensor::view(data, {data.numel(), 1}) : data);
+  const Tensor rows = data.ndim() == 1 ? Tensor::view(data, {data.numel(), 1}) : data;
+  count(seen, rows, even_splits(rows));
   finish(std::move(seen), options);
 }
 
@@ -238,7 +246,7 @@ template <class T>
 void IndexLookup<T>::adapt(BatchSource& source, const AdaptOptions& options) {
   if (options_.vocabulary && !adapted_) throw FailedPreconditionError("the vocabulary was given: there is nothing to adapt", name());
   Seen seen;
-  detail::for_each_batch(source, options, [&](const Tensor& batch) { count(seen, batch); });
+  detail::for_each_batch(source, options, [&](const Tensor& batch) { count(seen, batch, even_splits(batch)); });
   finish(std::move(seen), options);
 }
 
@@ -262,16 +270,17 @@ void IndexLookup<T>::place_unknown(const Tensor& tokens, std::int64_t* positions
     places = mod(strangers, scalar(options_.num_oov_indices, int64));
   } else {
     const Tensor texts = kText ? strangers : strings::as_string(strangers);
-    places = options_.salt ? strings::to_hash_bucket_strong(texts, options_.num_oov_indices, *options_.salt) : strings::to_hash_bucket_fast(texts, options_.num_oov_indices);
+    places = detail::hash_buckets(texts, options_.num_oov_indices, options_.salt);
   }
   for (std::size_t i = 0; i < unknown.size(); ++i) positions[unknown[i]] = oov_start() + places.data<std::int64_t>()[i];
 }
 
 template <class T>
-Tensor IndexLookup<T>::positions(const Tensor& tokens) const {
+Tensor IndexLookup<T>::positions(const Tensor& given) const {
+  const Tensor tokens = as_tokens(given);
   Tensor result = Tensor::empty(tokens.shape(), int64);
   std::int64_t* to = result.mutable_data<std::int64_t>();
-  const auto values = tokens.data<T>();
+  const auto values = tokens.template data<T>();
   std::vector<std::int64_t> unknown;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (options_.mask_token && values[i] == *options_.mask_token) {
@@ -290,10 +299,11 @@ template <class T>
 Tensor IndexLookup<T>::tokens_at(const Tensor& positions) const {
   const Tensor places = cast(positions, int64);
   Tensor result = Tensor::empty(places.shape(), dtype_of<T>);
-  const std::vector<T> all = get_vocabulary();
   const auto from = places.template data<std::int64_t>();
-  T* to = result.mutable_data<T>();
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] >= 0 && from[i] < std::ssize(all) ? all[std::size_t(from[i])] : options_.oov_token;
+  std::transform(from.begin(), from.end(), result.mutable_data<T>(), [&](std::int64_t place) {
+    if (masks() && place == 0) return *options_.mask_token;
+    return place >= token_start() && place < vocabulary_size() ? (*options_.vocabulary)[std::size_t(place - token_start())] : options_.oov_token;
+  });
   return result;
 }
 
@@ -339,16 +349,8 @@ Tensor IndexLookup<T>::weighed(const Tensor& rows) const {
 template <class T>
 Tensor IndexLookup<T>::call(const Tensor& x) {
   require_ready();
-  if (x.is_symbolic()) {
-    const Tensor places = traced_positions(x);
-    if (options_.invert) return places;
-    return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
-  }
-  if (options_.invert) return tokens_at(x);
-  if constexpr (kText) {
-    if (x.dtype() != string) throw TypeError("tokens are strings, got " + to_string(x.spec()), name());
-  }
-  const Tensor places = kText ? positions(x) : positions(cast(x, int64));
+  if (options_.invert) return x.is_symbolic() ? traced_positions(x) : tokens_at(x);
+  const Tensor places = x.is_symbolic() ? traced_positions(x) : positions(x);
   return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
 }
 
@@ -367,9 +369,9 @@ Tensor IndexLookup<T>::encode(const RaggedTensor& tokens) const {
   const Tensor places = positions(tokens.flat_values());
   const auto at = places.template data<std::int64_t>();
   const auto splits = tokens.row_splits().template data<std::int64_t>();
-  Tensor rows = zeros({std::ssize(splits) - 1, depth()}, float32);
-  if (!rows.unique()) rows = identity(rows);
+  Tensor rows = Tensor::empty({std::ssize(splits) - 1, depth()}, float32);  // on the host, where the tokens are
   float* to = rows.mutable_data<float>();
+  std::fill_n(to, rows.numel(), 0.f);
   for (std::size_t row = 0; row + 1 < splits.size(); ++row, to += depth())
     for (std::int64_t i = splits[row]; i < splits[row + 1]; ++i) {
       if (at[std::size_t(i)] < 0) continue;

@@ -84,8 +84,9 @@ class IndexLookup : public Layer {
     std::map<T, std::int64_t> counts, documents;
     std::int64_t document_count = 0;
   };
-  void count(Seen& seen, const Tensor& values, const std::vector<std::int64_t>& splits) const;
-  void count(Seen& seen, const Tensor& data) const;
+  /// Whole numbers as int64. Throws TypeError where strings are wanted and are none.
+  Tensor as_tokens(const Tensor& x) const;
+  void count(Seen& seen, const Tensor& given, const std::vector<std::int64_t>& splits) const;
   void finish(Seen seen, const AdaptOptions& options);
   void set_tokens(Tokens tokens);
   bool masks() const { return options_.mask_token && options_.output_mode == "int"; }
@@ -93,7 +94,7 @@ class IndexLookup : public Layer {
   std::int64_t token_start() const { return oov_start() + options_.num_oov_indices; }
   void require_ready() const;
   /// -1: none, outside of "int".
-  Tensor positions(const Tensor& tokens) const;
+  Tensor positions(const Tensor& given) const;
   void place_unknown(const Tensor& tokens, std::int64_t* positions, const std::vector<std::int64_t>& unknown) const;
   Tensor tokens_at(const Tensor& positions) const;
   Tensor traced_positions(const Tensor& x) const;

@@ -9,6 +9,7 @@
 #include <lockstep/nn/layers/categories.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/strings.h>
 
 namespace lockstep::nn {
 namespace {
@@ -74,6 +75,7 @@ std::vector<double> Normalization::summary_of(const Tensor& data) const {
 static std::vector<double> joined_moments(std::vector<double> a, const std::vector<double>& b) {
   if (a.empty() || a[0] == 0) return b;
   if (b.empty() || b[0] == 0) return a;
+  if (a.size() != b.size()) throw InvalidArgumentError("data of " + std::to_string(a.size() / 2) + " and of " + std::to_string(b.size() / 2) + " features do not go together", "Normalization.adapt");
   const std::size_t width = a.size() / 2;
   const double rows = a[0] + b[0];
   for (std::size_t i = 1; i <= width; ++i) {
@@ -89,6 +91,7 @@ void Normalization::finish(const std::vector<double>& summary, const AdaptOption
   std::vector<double> all;
   for (const std::string& each : detail::summaries_of_ranks(detail::bytes_of_numbers(summary), options, "moments of " + name())) all = joined_moments(std::move(all), detail::numbers_of_bytes(each));
   require(!all.empty() && all[0] > 0, "there are no data to adapt to");
+  require(mean_.defined(), "this rank has no data, and so knows no shape of them");
   const std::size_t width = all.size() / 2;
   std::vector<double> mean(all.begin() + 1, all.begin() + 1 + std::ptrdiff_t(width)), variance(all.begin() + 1 + std::ptrdiff_t(width), all.end());
   for (double& each : variance) each /= all[0];
@@ -134,6 +137,15 @@ Tensor Normalization::call(const Tensor& x) {
 void detail::require_mode(const std::string& mode, bool with_int, const char* layer) {
   if (mode == "one_hot" || mode == "multi_hot" || mode == "count" || (with_int && mode == "int")) return;
   throw InvalidArgumentError(std::string("output_mode must be ") + (with_int ? "\"int\", " : "") + "\"one_hot\", \"multi_hot\" or \"count\", got \"" + mode + "\"", layer);
+}
+
+void detail::require_salt(std::optional<Ints>& salt, const char* layer) {
+  if (salt && salt->size() == 1) salt->push_back((*salt)[0]);
+  if (salt && salt->size() != 2) throw InvalidArgumentError("salt must be one or two numbers, got " + std::to_string(salt->size()), layer);
+}
+
+Tensor detail::hash_buckets(const Tensor& texts, std::int64_t count, const std::optional<Ints>& salt) {
+  return salt ? strings::to_hash_bucket_strong(texts, count, *salt) : strings::to_hash_bucket_fast(texts, count);
 }
 
 Tensor encode_categories(const Tensor& indices, const std::string& output_mode, std::int64_t depth, DType dtype, const Tensor& weights) {

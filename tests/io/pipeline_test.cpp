@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -43,6 +44,7 @@ std::vector<Dataset> operators(int threads) {
       Dataset::sample_from_datasets({numbers, Dataset::range(50, 60)}, {.weights = {0.7, 0.3}, .seed = 5}),
       numbers.rejection_resample(third, {0.2, 0.2, 0.6}, {.seed = 4}),
       numbers.cache().shuffle(5, {.seed = 2}).repeat(2),
+      numbers.shard(1, 3),
       numbers.map([](const Tensor& x) {
         if (x.item<std::int64_t>() % 5 == 0) throw InvalidArgumentError("no fives");
         return x;
@@ -173,6 +175,56 @@ TEST(Pipeline, CountsWhatItLeavesOut) {
   EXPECT_EQ(count->last(), "number 9");
 }
 
+/// Number `bad` fails.
+Dataset failing(std::int64_t count, std::int64_t bad) {
+  return Dataset::range(count).map([bad](const Tensor& x) {
+    if (x.item<std::int64_t>() == bad) throw DataLossError("bad");
+    return x;
+  });
+}
+
+TEST(Pipeline, StaysInStepWhereAnElementFails) {
+  for (const std::int64_t bad : {0, 2, 4}) {
+    Numbers rest;
+    for (std::int64_t i = 0; i < 5; ++i)
+      if (i != bad) rest.insert(rest.end(), {i, i, i});
+    const auto zipped = [&](int place) {
+      std::vector<Dataset> parts(3, Dataset::range(5));
+      parts[std::size_t(place)] = failing(5, bad);
+      return Dataset::zip(parts).map([](const Tensor& a, const Tensor& b, const Tensor& c) { return stack(std::vector{a, b, c}, 0); }).ignore_errors();
+    };
+    for (const int place : {0, 1, 2}) EXPECT_EQ(pass(zipped(place)), rest) << place;
+    EXPECT_EQ(pass(failing(5, bad).enumerate().map([](const Tensor& number, const Tensor& x) { return number - x; }).ignore_errors()), (Numbers{0, 0, 0, 0}));
+  }
+}
+
+TEST(Pipeline, ShardsCountWhatFailsAlike) {
+  for (const std::int64_t bad : {0, 1, 2, 5, 9}) {
+    Numbers all;
+    for (std::int64_t rank = 0; rank < 3; ++rank)
+      for (const std::int64_t number : pass(failing(10, bad).filter([](const Tensor&) { return true; }).shard(rank, 3).ignore_errors())) all.push_back(number);
+    std::sort(all.begin(), all.end());
+    Numbers expected;
+    for (std::int64_t i = 0; i < 10; ++i)
+      if (i != bad) expected.push_back(i);
+    EXPECT_EQ(all, expected) << bad;
+  }
+}
+
+TEST(Pipeline, GroupsGoOnBehindAWindowOfNoSize) {
+  const auto size = [](std::int64_t key) { return key == 1 ? std::int64_t(-1) : std::int64_t(2); };
+  const Dataset grouped = Dataset::range(6).group_by_window([](const Tensor& x) { return x.item<std::int64_t>() % 2; }, [](std::int64_t, const Dataset& window) { return window.batch(2); }, size);
+  EXPECT_EQ(pass(grouped.ignore_errors()), (Numbers{0, 2, 4}));
+  EXPECT_THROW(pass(grouped), InvalidArgumentError);
+}
+
+TEST(Pipeline, CountsAsFarAsNumbersGo) {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(), most = std::numeric_limits<std::int64_t>::max(), quarter = std::int64_t(1) << 62;
+  EXPECT_EQ(pass(Dataset::range(least, most, quarter)), (Numbers{least, -quarter, 0, quarter}));
+  EXPECT_EQ(Dataset::range(3).window(2, {.shift = most}).map([](const Dataset&) { return scalar(1, int64); }).cardinality(), 1);
+  EXPECT_THROW(Dataset::range(3).window(most, {.stride = 2}), InvalidArgumentError);
+}
+
 TEST(Pipeline, BoundsItsBuffersAndTellsOfThem) {
   const Dataset data = Dataset::range(100).map([](const Tensor&) { return zeros({256}); });  // 1 KiB each
   const Dataset shuffled = data.shuffle(50, {.seed = 1, .most_bytes = 8 << 10}).prefetch(100, {.most_bytes = 4 << 10});
@@ -189,6 +241,26 @@ TEST(Pipeline, BoundsItsBuffersAndTellsOfThem) {
   EXPECT_LE(uses[1].peak_bytes, 4 << 10);
   EXPECT_GT(uses[1].peak_bytes, 0);
   for (const BufferUse& use : uses) EXPECT_EQ(use.bytes, 0);
+}
+
+TEST(Pipeline, TellsOfTheBuffersOfAllDatasetsThatItReads) {
+  const Dataset a = Dataset::range(3).prefetch(1), b = Dataset::range(3).shuffle(2, {.seed = 1}), choice = Dataset::range(2).cache();
+  const auto steps = [](const Dataset& dataset) {
+    std::vector<std::string> names;
+    for (const BufferUse& use : dataset.buffers()) names.push_back(use.step);
+    return names;
+  };
+  EXPECT_EQ(steps(Dataset::zip({a, b})), (std::vector<std::string>{"prefetch", "shuffle"}));
+  EXPECT_EQ(steps(a.concatenate(b)), (std::vector<std::string>{"prefetch", "shuffle"}));
+  EXPECT_EQ(steps(Dataset::choose_from_datasets({a, b}, choice)), (std::vector<std::string>{"prefetch", "shuffle", "cache"}));
+}
+
+TEST(Pipeline, LooksForNamesOnce) {
+  int opened = 0;
+  const Dataset data = Dataset::range(5).flat_map([&opened](const Tensor& x) { return ++opened, Dataset::from_tensors(x); });
+  Iterator iterator = data.iterate();
+  for (Tensors element; iterator.next(element);) EXPECT_TRUE(data.nest(element).is_tensor());
+  EXPECT_EQ(opened, 5 + 1);
 }
 
 TEST(Pipeline, PrefetchesAsDeepAsIsNeeded) {

@@ -146,6 +146,15 @@ TEST(CsvRows, ReadRecordsOfTypedFields) {
   EXPECT_FALSE(iterator.next(row));
 }
 
+TEST(CsvRows, FindTheEndOfAFieldOfManyLines) {
+  const Folder folder;
+  std::string field;
+  for (int i = 0; i < 100000; ++i) field += "x\n";  // counting the quotes of all lines before at each would take minutes
+  const std::string closed = folder.write("closed.csv", "\"" + field + "\"\nlast\n"), open = folder.write("open.csv", "\"" + field);
+  EXPECT_EQ(texts_of(csv_rows({closed}, {.fields = {""}})), (Texts{field, "last"}));
+  EXPECT_NE(message_of<DataLossError>([&] { texts_of(csv_rows({open}, {.fields = {""}})); }).find("line 1: a quoted field has no end"), std::string::npos);
+}
+
 TEST(CsvRows, NameFileLineAndFieldOfWhatDoesNotFit) {
   const Folder folder;
   const std::string path = folder.write("t.csv", "1,2\n\"3\n\",4\n5,x\n6\n7,8\n\"9");
@@ -163,6 +172,8 @@ TEST(TableFiles, GiveTheirRows) {
   const Tensor table = reshape(constant(std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}), {3, 2});
   save_npy(folder.path("t.npy"), table);
   EXPECT_EQ(pass(npy_rows({folder.path("t.npy"), folder.path("t.npy")}).skip(2)), (Numbers{4, 5, 0, 1, 2, 3, 4, 5}));
+  save_npy(folder.path("s.npy"), scalar(1, int64));
+  EXPECT_EQ(message_of<DataLossError>([&] { pass(npy_rows({folder.path("s.npy")})); }), "'" + folder.path("s.npy") + "' holds a scalar, which has no rows");
   for (const auto& name : {"a.h5", "b.h5"}) {
     auto file = hdf5::File::create(folder.path(name));
     file.write("/x", table);

@@ -18,6 +18,11 @@ struct Selection {
 
 Selection select(const Shape& shape, const IndexList& spec, std::string_view op);
 
+/// What slice reads: the box of shape `to` that begins at the attribute `begin`.
+StridedCopy slice_walk(const OpCall& call, const Shape& from, const Shape& to);
+/// Writes an operand of shape `value`, broadcast to the part's shape, where the part lies.
+StridedCopy update_walk(const Selection& part, const Shape& value);
+
 /// gather: `picks` rows of `inner` elements out of `rows`, for each of batch and outer.
 struct GatherSizes {
   std::int64_t batch = 1, outer = 1, rows = 1, inner = 1, picks = 1;

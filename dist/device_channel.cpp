@@ -119,10 +119,10 @@ void DeviceChannel::all_reduce(std::span<const void* const> in, std::span<void* 
   if (inside_) {
     for (std::size_t i = 0; i < counts.size(); ++i) cross(in[i], out[i], counts[i], dtype, label);
   } else {
-    table_.group(true);
+    table_.group(nccl_, true);
     for (std::size_t i = 0; i < counts.size(); ++i)
       if (counts[i] > 0) table_.all_reduce(nccl_, in[i], out[i], counts[i], dtype);
-    table_.group(false);
+    table_.group(nccl_, false);
   }
   end();
 }

@@ -89,7 +89,7 @@ struct DeviceInfo {
   std::vector<std::string> links;
 };
 DeviceInfo device_info(Device device);
-/// Versions of what the plug-in stands on, for people: "driver 13.0", "CUDA runtime 13.0", "cuBLASLt 13.1", "cuDNN 9.14", "NCCL 2.28.3".
+/// Versions of what the plug-in stands on, for people: "driver for CUDA 13.0", "CUDA runtime 13.0", "cuBLASLt 13.1", "cuDNN 9.14", "NCCL 2.28.3".
 std::vector<std::string> cuda_versions();
 
 /// Waits until everything that was enqueued on the device is done, and throws what went wrong there. Nothing to do for the CPU.

@@ -95,13 +95,6 @@ void close(void* handle) noexcept {
   if (each->comm) static_cast<void>(ncclCommDestroy(each->comm));
 }
 
-void order(int device, runtime::Stream later, runtime::Stream earlier) {
-  const Current current(device);
-  runtime::Event* event = runtime::record(earlier);
-  runtime::order_after(later, event);
-  runtime::destroy(event);
-}
-
 const NcclTable& table() {
   static const NcclTable all{
       .open = open,
@@ -124,9 +117,9 @@ const NcclTable& table() {
       .follow = [](void* handle) { order(of(handle).device, of(handle).stream, compute_stream(of(handle).device)); },
       .lead = [](void* handle) { order(of(handle).device, compute_stream(of(handle).device), of(handle).stream); },
       .group =
-          [](bool begin) {
-            const ncclResult_t code = begin ? ncclGroupStart() : ncclGroupEnd();
-            if (code != ncclSuccess && code != ncclInProgress) fail(code, begin ? "ncclGroupStart" : "ncclGroupEnd");
+          [](void* handle, bool begin) {
+            // What is in the group lies in the stream only when its end is settled.
+            settle(of(handle), begin ? ncclGroupStart() : ncclGroupEnd(), begin ? "ncclGroupStart" : "ncclGroupEnd");
           },
       .all_reduce =
           [](void* handle, const void* in, void* out, std::int64_t count, DType dtype) {

@@ -46,12 +46,6 @@ void add_parts(const std::vector<std::byte>& all, void* out, std::int64_t first,
   else add(TypeTag<std::int64_t>());
 }
 
-void order(runtime::Stream later, runtime::Stream earlier) {
-  runtime::Event* event = runtime::record(earlier);
-  runtime::order_after(later, event);
-  runtime::destroy(event);
-}
-
 }  // namespace
 
 const NcclTable& nccl_table() {
@@ -64,9 +58,9 @@ const NcclTable& nccl_table() {
       .abort = [](void*) noexcept {},
       .trouble = [](void*) { return std::string(); },
       .adds = [](DType dtype) { return dtype == float32 || dtype == float64 || dtype == int32 || dtype == int64; },
-      .follow = [](void* handle) { order(of(handle).stream, compute_stream(of(handle).options.device)); },
-      .lead = [](void* handle) { order(compute_stream(of(handle).options.device), of(handle).stream); },
-      .group = [](bool) {},
+      .follow = [](void* handle) { order(of(handle).options.device, of(handle).stream, compute_stream(of(handle).options.device)); },
+      .lead = [](void* handle) { order(of(handle).options.device, compute_stream(of(handle).options.device), of(handle).stream); },
+      .group = [](void*, bool) {},
       .all_reduce =
           [](void* handle, const void* in, void* out, std::int64_t count, DType dtype) {
             enqueue_on(handle, [=] { add_parts(gathered(of(handle), in, std::size_t(count) * itemsize(dtype)), out, 0, count, count, dtype); });

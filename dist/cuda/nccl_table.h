@@ -34,7 +34,7 @@ struct NcclTable {
   void (*follow)(void* comm);
   void (*lead)(void* comm);
   /// Calls between the two become one.
-  void (*group)(bool begin);
+  void (*group)(void* comm, bool begin);
   void (*all_reduce)(void* comm, const void* in, void* out, std::int64_t count, DType dtype);
   /// `count` elements a rank.
   void (*reduce_scatter)(void* comm, const void* in, void* out, std::int64_t count, DType dtype);

@@ -1,6 +1,6 @@
 #include <lockstep/tensor/cuda/blas.h>
 
-#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -100,14 +100,6 @@ cublasLtHandle_t handle(const Gemm& g, std::string_view op) {
   if (!each)
     if (const cublasStatus_t status = cublasLtCreate(&each); status != CUBLAS_STATUS_SUCCESS) refuse(status, "cublasLtCreate", g, op);
   return each;
-}
-
-bool use_tf32() {
-  static const bool chosen = [] {
-    const char* text = std::getenv("LOCKSTEP_TF32");
-    return text && std::string_view(text) == "1";
-  }();
-  return chosen;
 }
 
 struct Types {

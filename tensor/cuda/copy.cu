@@ -1,5 +1,7 @@
 #include <lockstep/tensor/cuda/copy.h>
 
+#include <lockstep/tensor/cuda/launch.h>
+
 namespace lockstep::cuda {
 namespace {
 
@@ -87,12 +89,6 @@ struct FillElement {
   T* to;
   LOCKSTEP_HD void operator()(std::int64_t i) const { to[i] = value; }
 };
-template <class T>
-void fill_elements(std::int64_t count, const void* element, void* to) {
-  FillElement<T> fill{{}, static_cast<T*>(to)};
-  std::memcpy(&fill.value, element, sizeof(T));
-  for_each(count, fill);
-}
 
 }  // namespace
 
@@ -103,7 +99,7 @@ void enqueue_copy(const StridedCopy& copy, DType dtype, const void* from, void* 
 
 BoundKernel bind_copy(const BindContext& context, const StridedCopy& copy) {
   const DType dtype = context.dtype_of(0);
-  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", context.op().name);
+  refuse_strings(dtype, context.op().name);
   return [copy = simplified(copy), dtype](Inputs in, Outputs out) { enqueue_copy(copy, dtype, in[0], out[0]); };
 }
 
@@ -113,13 +109,11 @@ void enqueue_fill(std::int64_t count, const void* element, std::size_t itemsize,
     if (count > 0) fill_bytes(to, 0, std::size_t(count) * itemsize);
     return;
   }
-  switch (itemsize) {
-    case 1: return fill_elements<std::uint8_t>(count, element, to);
-    case 2: return fill_elements<std::uint16_t>(count, element, to);
-    case 4: return fill_elements<std::uint32_t>(count, element, to);
-    case 8: return fill_elements<std::uint64_t>(count, element, to);
-    default: return fill_elements<Bytes16>(count, element, to);
-  }
+  visit_itemsize<void>(itemsize, [&]<class T>(TypeTag<T>) {
+    FillElement<T> fill{{}, static_cast<T*>(to)};
+    std::memcpy(&fill.value, element, sizeof(T));
+    for_each(count, fill);
+  });
 }
 
 ElementBits element_bits(const Scalar& value, DType dtype) {

@@ -1,7 +1,7 @@
 #pragma once
 // Strided copies on the device: transpositions, slices, joins and broadcasts come down to one.
 
-#include <lockstep/tensor/cuda/launch.h>
+#include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/ops/permute.h>
 
 namespace lockstep::cuda {

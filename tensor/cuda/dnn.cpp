@@ -12,7 +12,6 @@ void BoundConvolution::enqueue(const void*, const void*, const void*, void*) con
 
 #else
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -164,11 +163,6 @@ Names names_of(ConvolutionPart part) {
   }
 }
 
-bool use_tf32() {
-  const char* text = std::getenv("LOCKSTEP_TF32");
-  return text && std::string_view(text) == "1";
-}
-
 /// May results come from an engine with these notes?
 bool allowed(const Descriptor& config, DType dtype, const Check& check) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR, check);
@@ -210,14 +204,17 @@ constexpr std::int64_t kMostWorkspace = std::int64_t(256) << 20;
 }  // namespace
 
 struct BoundConvolution::Plan {
-  Check check;
-  Descriptor plan;
+  explicit Plan(Check named) : check(std::move(named)) {}
+  Check check;  // what the descriptors throw by
+  std::optional<Descriptor> config, plan;
   std::int64_t workspace = 0;
 };
 
 namespace {
 
-std::shared_ptr<const BoundConvolution::Plan> make_plan(const Convolution& c, ConvolutionPart part, DType dtype, const Check& check) {
+std::shared_ptr<const BoundConvolution::Plan> make_plan(const Convolution& c, ConvolutionPart part, DType dtype, std::string_view op) {
+  auto result = std::make_shared<BoundConvolution::Plan>(Check{describe(c, part, dtype), op});
+  const Check& check = result->check;
   const Descriptor x = tensor(kX, c.batch, c.in_channels, spatial(c, c.in), dtype, check), w = tensor(kW, c.out_channels, c.in_channels / c.groups, spatial(c, c.kernel), dtype, check),
                    y = tensor(kY, c.batch, c.out_channels, spatial(c, c.out), dtype, check), window = window_of(c, check);
   const Names names = names_of(part);
@@ -236,16 +233,18 @@ std::shared_ptr<const BoundConvolution::Plan> make_plan(const Convolution& c, Co
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &library);
   if (!graph.try_finalize()) return nullptr;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
-    for (const Descriptor& config : configurations(graph, mode, check)) {
+    for (Descriptor& config : configurations(graph, mode, check)) {
       if (!allowed(config, dtype, check)) continue;
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, check);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &library);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
       if (!plan.try_finalize()) continue;
-      std::int64_t workspace = 0, count = 0;
-      check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &workspace), "cudnnBackendGetAttribute");
-      if (workspace > kMostWorkspace) continue;
-      return std::make_shared<BoundConvolution::Plan>(BoundConvolution::Plan{check, std::move(plan), workspace});
+      std::int64_t count = 0;
+      check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &result->workspace), "cudnnBackendGetAttribute");
+      if (result->workspace > kMostWorkspace) continue;
+      result->config = std::move(config);  // cuDNN does not say that a plan outlives it
+      result->plan = std::move(plan);
+      return result;
     }
   return nullptr;
 }
@@ -259,7 +258,7 @@ std::optional<BoundConvolution> BoundConvolution::find(const Convolution& c, Con
   for (const auto* sizes : {&c.in, &c.kernel, &c.stride, &c.dilation, &c.before, &c.after}) key.insert(key.end(), sizes->begin(), sizes->end());
   const std::lock_guard lock(mutex);
   auto found = plans->find(key);
-  if (found == plans->end()) found = plans->emplace(key, make_plan(c, part, dtype, Check{describe(c, part, dtype), op})).first;
+  if (found == plans->end()) found = plans->emplace(key, make_plan(c, part, dtype, op)).first;
   if (!found->second) return std::nullopt;
   BoundConvolution result;
   result.plan_ = found->second;
@@ -277,7 +276,7 @@ void BoundConvolution::enqueue(const void* x, const void* kernel, const void* y,
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids);
   pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
   pack.finalize();
-  check(cudnnBackendExecute(handle(check), plan_->plan.get(), pack.get()), "cudnnBackendExecute");
+  check(cudnnBackendExecute(handle(check), plan_->plan->get(), pack.get()), "cudnnBackendExecute");
 }
 
 }  // namespace lockstep::cuda

@@ -120,16 +120,23 @@ struct alignas(16) Bytes16 {
   std::uint64_t low, high;
 };
 /// Where elements are only moved: f(TypeTag<T>) with a type of their size.
-template <class R = BoundKernel, class F>
-R visit_size(DType dtype, std::string_view op, F&& f) {
-  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", op);
-  switch (itemsize(dtype)) {
+template <class R, class F>
+R visit_itemsize(std::size_t size, F&& f) {
+  switch (size) {
     case 1: return f(TypeTag<std::uint8_t>{});
     case 2: return f(TypeTag<std::uint16_t>{});
     case 4: return f(TypeTag<std::uint32_t>{});
     case 8: return f(TypeTag<std::uint64_t>{});
     default: return f(TypeTag<Bytes16>{});
   }
+}
+inline void refuse_strings(DType dtype, std::string_view op) {
+  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", op);
+}
+template <class R = BoundKernel, class F>
+R visit_size(DType dtype, std::string_view op, F&& f) {
+  refuse_strings(dtype, op);
+  return visit_itemsize<R>(itemsize(dtype), f);
 }
 
 /// Sizes or strides by value in a kernel's arguments.
@@ -148,9 +155,14 @@ inline Dims dims_of(const Shape& shape) {
   return dims;
 }
 
-/// Index i of an int32 or int64 operand.
-LOCKSTEP_HD inline std::int64_t index_at(const void* indices, bool wide, std::int64_t i) {
-  return wide ? static_cast<const std::int64_t*>(indices)[i] : std::int64_t(static_cast<const std::int32_t*>(indices)[i]);
-}
+/// Index i of an int32 operand, or of an int64 one (`wide`).
+struct IndexAt {
+  const void* indices;
+  bool wide;
+  LOCKSTEP_HD std::int64_t operator()(std::int64_t i) const {
+    return wide ? static_cast<const std::int64_t*>(indices)[i] : std::int64_t(static_cast<const std::int32_t*>(indices)[i]);
+  }
+};
+inline IndexAt index_at(const Tensor& indices) { return {indices.raw(), indices.dtype() == int64}; }
 
 }  // namespace lockstep::cuda

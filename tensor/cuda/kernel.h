@@ -40,12 +40,12 @@ std::span<const std::span<const Kernel>> kernel_families();
 Stream current_stream();
 /// Number of the GPU that this thread works on. Bound kernels are bound and called with it current.
 int current_device();
-/// Of current_device().
-int multiprocessor_count();
 /// Of current_device(): 80, 90, ...; 0 in the emulation.
 int compute_capability();
-/// Must results be the same bits in every run? Kernels that add by atomics then take another way (see op_determinism in device.h).
+/// Must results be the same bits in every run (see op_determinism in device.h)? Our kernels' are; of the libraries' algorithms some are then passed over.
 bool deterministic();
+/// May float32 products and convolutions round their operands to TF32? The environment's LOCKSTEP_TF32=1 says so.
+bool use_tf32();
 
 /// Memory of a bound kernel for the time between its own launches: taken when it is bound, kept in the closure. Kernels of one executable share the
 /// largest one, for they run one after the other on one stream; so its contents do not outlast a call, and a kernel takes one Workspace and cuts it up.

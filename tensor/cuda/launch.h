@@ -62,6 +62,12 @@ T* at(const Workspace& workspace, std::size_t offset) {
 
 // ---- fold
 
+/// The usual way to combine; integers wrap.
+struct AddUp {
+  template <class A>
+  LOCKSTEP_HD A operator()(A a, A b) const { return plus(a, b); }
+};
+
 /// How `kept` folds of `count` elements each are laid out. A block works on `width` folds with `group` lanes each; long folds with few
 /// neighbours are cut into chunks, whose results are folded again.
 struct FoldPlan {
@@ -165,6 +171,14 @@ struct LoadChunk {
   LOCKSTEP_HD A operator()(std::int64_t o, std::int64_t c) const { return parts[c * kept + o]; }
 };
 
+/// Loads the element of x at `place(o, k)`, as a number of type A.
+template <class Place, class T, class A>
+struct LoadAt {
+  Place place;
+  const T* x;
+  LOCKSTEP_HD A operator()(std::int64_t o, std::int64_t k) const { return A(value_of(x[place(o, k)])); }
+};
+
 /// store(o, total) for each of plan.kept folds, total = combine over k of load(o, k) beginning with `start`. `combine` is associative and
 /// commutative but for rounding, `start` its neutral element. `scratch` has plan.nbytes(sizeof(A)).
 template <class A, class Load, class Combine, class Store>
@@ -241,6 +255,16 @@ struct StoreBefore {
   A* totals;
   std::int64_t lines;
   LOCKSTEP_HD void operator()(std::int64_t line, std::int64_t k, A, A without) const { totals[k * lines + line] = without; }
+};
+
+/// For sums of zeros and ones along one line.
+struct StoreRank {
+  std::int64_t* ranks;  // of element k among the ones; behind the last: how many there are
+  std::int64_t count;
+  LOCKSTEP_HD void operator()(std::int64_t, std::int64_t k, std::int64_t with, std::int64_t without) const {
+    ranks[k] = without;
+    if (k == count - 1) ranks[count] = with;
+  }
 };
 
 /// store(line, k, inclusive, exclusive) for the running combination of load(line, 0), load(line, 1), ... `scratch` has plan.nbytes(sizeof(A)).

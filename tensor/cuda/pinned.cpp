@@ -125,25 +125,29 @@ void copy_to_host(int device, void* to, const void* from, std::size_t nbytes) {
   }
   struct Staging {
     void* memory;
-    runtime::Event* arrived = nullptr;
+    runtime::OwnedEvent arrived;
     explicit Staging(std::size_t size) : memory(allocate_pinned(size)) {}
-    ~Staging() {
-      if (arrived) runtime::destroy(arrived);
-      deallocate_pinned(memory);
-    }
-  } staging[2] = {Staging(std::min(kChunk, nbytes)), Staging(std::min(kChunk, nbytes))};
+    ~Staging() { deallocate_pinned(memory); }
+  };
+  if (nbytes <= kChunk) {
+    const Staging staging(nbytes);
+    runtime::copy(staging.memory, from, nbytes, runtime::Copy::device_to_host, stream);
+    runtime::wait(stream);
+    std::memcpy(to, staging.memory, nbytes);
+    return;
+  }
+  Staging staging[] = {Staging(kChunk), Staging(kChunk)};
   const std::size_t parts = (nbytes + kChunk - 1) / kChunk;
   const auto size_of = [&](std::size_t part) { return std::min(kChunk, nbytes - part * kChunk); };
   for (std::size_t part = 0; part <= parts; ++part) {
     if (part < parts) {
       Staging& next = staging[part % 2];
       runtime::copy(next.memory, static_cast<const std::byte*>(from) + part * kChunk, size_of(part), runtime::Copy::device_to_host, stream);
-      next.arrived = runtime::record(stream);
+      next.arrived.reset(runtime::record(stream));
     }
     if (part == 0) continue;
     Staging& last = staging[(part - 1) % 2];
-    runtime::wait(last.arrived);
-    runtime::destroy(std::exchange(last.arrived, nullptr));
+    runtime::wait(last.arrived.get());
     std::memcpy(static_cast<std::byte*>(to) + (part - 1) * kChunk, last.memory, size_of(part - 1));
   }
 }

@@ -1,20 +1,28 @@
 // The plug-in's table, and the functions of kernel.h that stand on the rest.
 
-#include <cstring>
+#include <cstdlib>
+#include <string_view>
 #include <unordered_map>
 
-#include <lockstep/tensor/cuda/nccl.h>
+#include <lockstep/tensor/cuda/copy.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/memory.h>
+#include <lockstep/tensor/cuda/nccl.h>
 #include <lockstep/tensor/cuda/pinned.h>
 #include <lockstep/tensor/cuda/stream.h>
 #include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::cuda {
 
-int multiprocessor_count() { return runtime::multiprocessors(); }
 int compute_capability() { return runtime::compute_capability(); }
 bool deterministic() { return op_determinism(); }
+bool use_tf32() {
+  static const bool chosen = [] {
+    const char* text = std::getenv("LOCKSTEP_TF32");
+    return text && std::string_view(text) == "1";
+  }();
+  return chosen;
+}
 
 void copy_on_device(void* to, const void* from, std::size_t nbytes) {
   if (nbytes > 0) runtime::copy(to, from, nbytes, runtime::Copy::on_device, current_stream());
@@ -62,22 +70,12 @@ DeviceKernel kernel_of(const OpDef& op) {
 void copy_between(int to_device, void* to, int from_device, const void* from, std::size_t nbytes) {
   // The reader waits for the writer, and the writer's memory is not reused before the reader is done.
   const runtime::Stream target = compute_stream(to_device), source = compute_stream(from_device);
-  const auto after = [](int device, runtime::Stream later, int other, runtime::Stream earlier) {
-    runtime::Event* event = nullptr;
-    {
-      const Current current(other);
-      event = runtime::record(earlier);
-    }
-    const Current current(device);
-    runtime::order_after(later, event);
-    runtime::destroy(event);
-  };
-  after(to_device, target, from_device, source);
+  order(to_device, target, from_device, source);
   {
     const Current current(to_device);
     runtime::copy(to, from, nbytes, runtime::Copy::between_devices, target);
   }
-  after(from_device, source, to_device, target);
+  order(from_device, source, to_device, target);
 }
 
 const DevicePlugin& table() {
@@ -106,7 +104,7 @@ const DevicePlugin& table() {
       .fill =
           [](int device, void* to, const void* element, std::size_t itemsize, std::size_t count) {
             const Current current(device);
-            runtime::fill(to, element, itemsize, count, current_stream());
+            enqueue_fill(std::int64_t(count), element, itemsize, to);
           },
       .synchronize =
           [](int device) {
@@ -121,9 +119,8 @@ const DevicePlugin& table() {
       },
       .wait =
           [](void* mark) {
-            auto* event = static_cast<runtime::Event*>(mark);
-            runtime::wait(event);
-            runtime::destroy(event);
+            const runtime::OwnedEvent event(static_cast<runtime::Event*>(mark));
+            runtime::wait(event.get());
           },
       .forget = [](void* mark) noexcept { runtime::destroy(static_cast<runtime::Event*>(mark)); },
       .set_current = set_current_device,

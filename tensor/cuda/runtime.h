@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,6 @@ void free_pinned(void* memory) noexcept;
 enum class Copy { host_to_device, device_to_host, on_device, between_devices };
 void copy(void* to, const void* from, std::size_t nbytes, Copy kind, Stream stream);
 void set_bytes(void* to, int byte, std::size_t nbytes, Stream stream);
-/// Every element of `itemsize` bytes (1, 2, 4, 8, 16) becomes the one at `element`, on the host, which may go at once.
-void fill(void* to, const void* element, std::size_t itemsize, std::size_t count, Stream stream);
 
 /// Throws what went wrong in anything that was enqueued.
 void wait(Stream stream);
@@ -50,6 +49,10 @@ Event* record(Stream stream);
 void wait(Event* event);
 bool done(Event* event);
 void destroy(Event* event) noexcept;
+struct DestroyEvent {
+  void operator()(Event* event) const noexcept { destroy(event); }
+};
+using OwnedEvent = std::unique_ptr<Event, DestroyEvent>;
 /// What comes later in the stream waits for the event.
 void order_after(Stream stream, Event* event);
 
@@ -63,7 +66,6 @@ void launch(Graph* graph, Stream stream);
 void destroy(Graph* graph) noexcept;
 
 /// Of the current device.
-int multiprocessors();
 int compute_capability();
 
 }  // namespace lockstep::cuda::runtime

@@ -191,7 +191,6 @@ DeviceInfo info(int device) {
 
 std::vector<std::string> versions() { return {"no driver: an emulation in the host's memory, for tests"}; }
 void set_device(int device) { current() = device; }
-int multiprocessors() { return 4; }
 int compute_capability() { return 0; }
 
 Stream create_stream() {
@@ -270,12 +269,6 @@ void copy(void* to, const void* from, std::size_t nbytes, Copy, Stream stream) {
 }
 void set_bytes(void* to, int byte, std::size_t nbytes, Stream stream) {
   push(stream, [=] { std::memset(to, byte, nbytes); });
-}
-void fill(void* to, const void* element, std::size_t itemsize, std::size_t count, Stream stream) {
-  const std::string bytes(static_cast<const char*>(element), itemsize);
-  push(stream, [=] {
-    for (std::size_t i = 0; i < count; ++i) std::memcpy(static_cast<std::byte*>(to) + i * itemsize, bytes.data(), itemsize);
-  });
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <utility>
 
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/cuda/kernel.h>
@@ -14,9 +15,10 @@ constexpr int kMostDevices = 64;
 
 struct ThreadState {
   int device = 0;
-  bool set = false;  // has the runtime been told?
-  runtime::Stream capture = nullptr;
-  bool capturing = false;
+  bool set = false;                                         // has the runtime been told?
+  std::array<runtime::Stream, kMostDevices> capture{};      // by device: what graphs are captured from, once there was one
+  runtime::Stream capturing = nullptr;                      // one of them
+  int captured = 0;                                         // its device
 };
 ThreadState& thread_state() {
   thread_local ThreadState instance;
@@ -39,7 +41,8 @@ int set_current_device(int device) {
   if (state.set && state.device == device) return device;
   runtime::set_device(device);
   const int previous = state.device;
-  state = {device, true, nullptr, false};
+  state.device = device;
+  state.set = true;
   return previous;
 }
 
@@ -57,36 +60,44 @@ runtime::Stream compute_stream(int device) {
 
 Stream current_stream() {
   const ThreadState& state = thread_state();
-  return state.capturing ? state.capture : compute_stream(state.device);
+  return state.capturing && state.captured == state.device ? state.capturing : compute_stream(state.device);
 }
 int current_device() { return thread_state().device; }
-bool capturing() { return thread_state().capturing; }
+bool capturing() { return thread_state().capturing != nullptr; }
+
+void order(int device, runtime::Stream later, int earlier_device, runtime::Stream earlier) {
+  runtime::OwnedEvent event;
+  {
+    const Current current(earlier_device);
+    event.reset(runtime::record(earlier));
+  }
+  const Current current(device);
+  runtime::order_after(later, event.get());
+}
 
 void begin_capture(int device) {
   set_current_device(device);
   ThreadState& state = thread_state();
   if (state.capturing) throw InternalError("a graph is being captured already");
-  if (!state.capture) state.capture = runtime::create_stream();
-  runtime::begin_capture(state.capture);
-  state.capturing = true;
+  runtime::Stream& stream = state.capture.at(std::size_t(device));
+  if (!stream) stream = runtime::create_stream();
+  runtime::begin_capture(stream);
+  state.capturing = stream;
+  state.captured = device;
 }
 
 void* end_capture(int device) {
   set_current_device(device);
-  ThreadState& state = thread_state();
-  state.capturing = false;
-  return runtime::end_capture(state.capture);
+  return runtime::end_capture(std::exchange(thread_state().capturing, nullptr));
 }
 
 void cancel_capture(int device) noexcept {
-  ThreadState& state = thread_state();
-  if (!state.capturing) return;
+  if (!capturing()) return;
   try {
     runtime::destroy(static_cast<runtime::Graph*>(end_capture(device)));
   } catch (const std::exception&) {
     // What broke the capture is on its way already.
   }
-  state.capturing = false;
 }
 
 void launch_graph(int device, void* graph) {

@@ -17,6 +17,10 @@ void cancel_capture(int device) noexcept;
 void launch_graph(int device, void* graph);
 bool capturing();
 
+/// What comes later in stream `later` of one device waits for what `earlier`, of another or of the same, has so far.
+void order(int device, runtime::Stream later, int earlier_device, runtime::Stream earlier);
+inline void order(int device, runtime::Stream later, runtime::Stream earlier) { order(device, later, device, earlier); }
+
 /// The device is current while this lives.
 class Current {
  public:

@@ -39,13 +39,7 @@ void transpose_infer(InferContext& context) {
   context.output(context.dtype_of(0), result);
 }
 
-BoundKernel transpose_cpu(const BindContext& context) {
-  StridedCopy copy = gather_walk(context.output(0).shape);
-  const auto strides = row_major_strides(context.shape(0));
-  const SmallVector<int, 8> order = permutation(context, context.shape(0).ndim());
-  for (std::size_t i = 0; i < order.size(); ++i) copy.from[i] = strides[std::size_t(order[i])];
-  return bind_copy(copy, context.dtype_of(0));
-}
+BoundKernel transpose_cpu(const BindContext& context) { return bind_copy(transpose_walk(context, context.shape(0), context.output(0).shape), context.dtype_of(0)); }
 
 Gradients transpose_gradient(G context) {
   if (context.is_none("perm")) return {transpose(context.upstream())};
@@ -246,17 +240,7 @@ void reverse_infer(InferContext& context) {
   rules::axes(context, context.attr("axis"), context.shape(0).ndim());
   rules::like_first(context);
 }
-BoundKernel reverse_cpu(const BindContext& context) {
-  const Shape& shape = context.shape(0);
-  StridedCopy copy = gather_walk(shape);
-  copy.from = row_major_strides(shape);
-  for (const int axis : rules::wrap_axes(context.attr("axis"), shape.ndim())) {
-    const auto k = std::size_t(axis);
-    copy.from_offset += (shape[axis] - 1) * copy.from[k];
-    copy.from[k] = -copy.from[k];
-  }
-  return bind_copy(copy, context.dtype_of(0));
-}
+BoundKernel reverse_cpu(const BindContext& context) { return bind_copy(reverse_walk(context, context.shape(0)), context.dtype_of(0)); }
 
 void roll_infer(InferContext& context) {
   const Ints shift = context.ints("shift"), axis = context.ints("axis");

@@ -61,6 +61,15 @@ inline SmallVector<int, 8> permutation(const OpCall& call, int ndim) {
   return order;
 }
 
+/// Reads `from` with its axes in the order that transpose was asked for; `to` is their sizes in this order.
+inline StridedCopy transpose_walk(const OpCall& call, const Shape& from, const Shape& to) {
+  StridedCopy copy = gather_walk(to);
+  const auto strides = row_major_strides(from);
+  const SmallVector<int, 8> order = permutation(call, from.ndim());
+  for (std::size_t i = 0; i < order.size(); ++i) copy.from[i] = strides[std::size_t(order[i])];
+  return copy;
+}
+
 /// What repeat walks.
 struct Repetition {
   Shape shape;  // of the operand, flattened if there is no axis
@@ -86,6 +95,18 @@ inline StridedCopy broadcast_walk(const Shape& from, const Shape& to) {
   const auto strides = row_major_strides(from);
   for (int i = 0; i < from.ndim(); ++i)
     if (from[i] != 1) copy.from[std::size_t(i + to.ndim() - from.ndim())] = strides[std::size_t(i)];
+  return copy;
+}
+
+/// Reads the axes that reverse was asked for from their ends.
+inline StridedCopy reverse_walk(const OpCall& call, const Shape& shape) {
+  StridedCopy copy = gather_walk(shape);
+  copy.from = row_major_strides(shape);
+  for (const int axis : rules::wrap_axes(call.attr("axis"), shape.ndim())) {
+    const auto k = std::size_t(axis);
+    copy.from_offset += (shape[axis] - 1) * copy.from[k];
+    copy.from[k] = -copy.from[k];
+  }
   return copy;
 }
 

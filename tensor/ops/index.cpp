@@ -32,11 +32,7 @@ void slice_infer(InferContext& context) {
 }
 
 BoundKernel slice_cpu(const BindContext& context) {
-  StridedCopy copy = gather_walk(context.output(0).shape);
-  copy.from = row_major_strides(context.shape(0));
-  const Ints begin = context.ints("begin");
-  for (std::size_t i = 0; i < begin.size(); ++i) copy.from_offset += begin[i] * copy.from[i];
-  return [copy = simplified(copy), dtype = context.dtype_of(0)](Inputs in, Outputs out) { run_copy(copy, dtype, in[0], out[0]); };
+  return [copy = simplified(slice_walk(context, context.shape(0), context.output(0).shape)), dtype = context.dtype_of(0)](Inputs in, Outputs out) { run_copy(copy, dtype, in[0], out[0]); };
 }
 
 Gradients slice_gradient(G context) {
@@ -69,23 +65,10 @@ void update_infer(InferContext& context) {
 }
 
 BoundKernel update_cpu(const BindContext& context) {
-  const Selection part = select(context.shape(0), spec_of(context), context.op().name);
-  const DType dtype = context.dtype_of(0);
-  // The value broadcast to the part's shape, whose axes of size 1 the box may lack: walk both densely in the part's order.
-  StridedCopy write{.shape = part.box.shape, .from = row_major_strides(part.box.shape), .to = part.box.from, .to_offset = part.box.from_offset};
-  StridedCopy spread = gather_walk(part.shape);
-  const Shape& value = context.shape(1);
-  const auto strides = row_major_strides(value);
-  for (int i = 0; i < value.ndim(); ++i)
-    if (value[i] != 1) spread.from[std::size_t(i + part.shape.ndim() - value.ndim())] = strides[std::size_t(i)];
-  const bool direct = value == part.shape;
-  return [=, shape = context.shape(0)](Inputs in, Outputs out) {
-    const StridedCopy flat{.shape = Shape{shape.numel()}, .from = {1}, .to = {1}};
+  const StridedCopy write = update_walk(select(context.shape(0), spec_of(context), context.op().name), context.shape(1)), flat{.shape = Shape{context.shape(0).numel()}, .from = {1}, .to = {1}};
+  return [write = simplified(write), flat, dtype = context.dtype_of(0)](Inputs in, Outputs out) {
     if (in[0] != out[0]) run_copy(flat, dtype, in[0], out[0]);
-    if (direct) return run_copy(simplified(write), dtype, in[1], out[0]);
-    Tensor values = Tensor::empty(spread.shape, dtype);
-    run_copy(simplified(spread), dtype, in[1], values.mutable_raw());
-    run_copy(simplified(write), dtype, values.raw(), out[0]);
+    run_copy(write, dtype, in[1], out[0]);
   };
 }
 

@@ -67,6 +67,33 @@ Selection select(const Shape& shape, const IndexList& spec, std::string_view op)
   return result;
 }
 
+StridedCopy slice_walk(const OpCall& call, const Shape& from, const Shape& to) {
+  StridedCopy copy = gather_walk(to);
+  copy.from = row_major_strides(from);
+  const Ints begin = call.ints("begin");
+  for (std::size_t i = 0; i < begin.size(); ++i) copy.from_offset += begin[i] * copy.from[i];
+  return copy;
+}
+
+StridedCopy update_walk(const Selection& part, const Shape& value) {
+  // The box and the part's shape differ in axes of size 1 only: the others of both are walked side by side.
+  const auto strides = row_major_strides(value);
+  StridedCopy write;
+  write.to_offset = part.box.from_offset;
+  int axis = 0;
+  for (int i = 0; i < part.box.shape.ndim(); ++i) {
+    if (part.box.shape[i] == 1) continue;
+    while (part.shape[axis] == 1) ++axis;
+    const auto k = std::size_t(write.shape.ndim());
+    const int own = axis - (part.shape.ndim() - value.ndim());
+    write.from[k] = own >= 0 && value[own] != 1 ? strides[std::size_t(own)] : 0;
+    write.to[k] = part.box.from[std::size_t(i)];
+    write.shape.push_back(part.box.shape[i]);
+    ++axis;
+  }
+  return write;
+}
+
 GatherSizes gather_sizes(const Shape& params, const Shape& indices, int axis, int batch_dims) {
   GatherSizes sizes;
   for (int i = 0; i < batch_dims; ++i) sizes.batch *= params[i];

@@ -6,21 +6,18 @@
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/device_plugin.h>
 
+#include "on_cuda.h"
+
 // Tensors, ops and traced functions on a device. Without a GPU they run on the emulated one (LOCKSTEP_CUDA_PLUGIN).
 
 namespace lockstep {
 namespace {
 
-class OnCuda : public testing::Test {
- protected:
-  void SetUp() override {
-    if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
-  }
-};
-using CudaTensors = OnCuda;
-using CudaOps = OnCuda;
-using CudaFunctions = OnCuda;
-using CudaMemory = OnCuda;
+using CudaTensors = testing::OnCuda<::testing::Test>;
+using CudaOps = CudaTensors;
+using CudaFunctions = CudaTensors;
+using CudaMemory = CudaTensors;
+using CudaTraining = CudaTensors;
 
 Tensor counting(const Shape& shape) {
   std::vector<float> values(std::size_t(shape.numel()));
@@ -95,15 +92,6 @@ TEST_F(CudaOps, RefuseOperandsOnDifferentDevices) {
   for (const char* word : {"[add]", "cpu:0", "cuda:0", "to(tensor, device)"}) EXPECT_NE(text.find(word), std::string::npos) << text;
 }
 
-TEST_F(CudaOps, SayWhyARowHasNoKernel) {
-  const DeviceScope scope("cuda");
-  for (const OpDef& op : op_table()) {
-    if (op.no_cuda.empty() || op.min_inputs == 0 || op.samples.empty()) continue;
-    const DeviceKernel kernel = device_plugin().kernel(op);
-    EXPECT_TRUE(!kernel.bind && !kernel.dynamic) << op.name << " has a kernel and a reason for having none";
-  }
-}
-
 TEST_F(CudaOps, HaveGradientsThere) {
   const Tensor x = to(counting({3}), "cuda");
   autodiff::GradientTape tape;
@@ -131,6 +119,21 @@ TEST_F(CudaFunctions, TakeArgumentsFromTheHostWhereTheDeviceIsTheDefault) {
   const DeviceScope scope("cuda");
   const auto f = autodiff::function([](const Tensor& each) { return each * 3; });
   for (int call = 0; call < 3; ++call) expect_equal(to(f(x), "cpu"), to(to(x, "cuda") * 3, "cpu"));
+}
+
+TEST_F(CudaFunctions, AreCapturedThoughAnotherDeviceIsUsedMeanwhile) {
+  if (cuda_device_count() < 2) GTEST_SKIP() << "there is one device";
+  const Tensor from = to(counting({4}), "cuda:0");
+  Tensor into = to(zeros({4}), "cuda:0");
+  const DevicePlugin& plugin = device_plugin();
+  plugin.begin_capture(0);
+  { const OnDevice other(Device("cuda:1")); }
+  plugin.copy_on_device(0, into.mutable_raw(), from.raw(), from.nbytes());
+  void* graph = plugin.end_capture(0);
+  expect_equal(to(into, "cpu"), zeros({4}));
+  plugin.launch_graph(0, graph);
+  expect_equal(to(into, "cpu"), counting({4}));
+  plugin.destroy_graph(graph);
 }
 
 TEST_F(CudaFunctions, KeepVariablesThere) {
@@ -202,7 +205,7 @@ TEST_F(CudaMemory, RunsOutWithAWordOnWhoHoldsWhat) {
   for (const char* word : {"out of memory", "cuda:0", "for tensors", "Lockstep holds"}) EXPECT_NE(text.find(word), std::string::npos) << text;
 }
 
-TEST_F(OnCuda, TrainsAModelAsTheCpuDoes) {
+TEST_F(CudaTraining, GoesAsOnTheCpu) {
   const auto train = [] {
     random::set_seed(3);
     nn::Sequential model({nn::Dense({.units = 8, .activation = "relu"}), nn::Dense({.units = 1})});

@@ -106,7 +106,9 @@ INSTANTIATE_TEST_SUITE_P(Chains, FusedText, ::testing::ValuesIn(kChains), [](con
 
 TEST_P(FusedText, ComputesOnTheHostWhatTheCpuComputes) {
   Draw draw(GetParam().name);
-  for (const auto& program : programs_of(GetParam()))
+  const auto programs = programs_of(GetParam());
+  ASSERT_FALSE(programs.empty());
+  for (const auto& program : programs)
     for (const bool wide : {false, true}) {
       SCOPED_TRACE(program->describe() + (wide ? " wide" : ""));
       const auto source = cuda::fused_source(*program, wide);

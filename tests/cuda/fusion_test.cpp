@@ -1,6 +1,7 @@
 // Fused programs on a device (interpreted on the emulated one); and, where the toolkit is, that NVRTC compiles the source made from them.
 
 #include "chains.h"
+#include "on_cuda.h"
 
 #ifdef LOCKSTEP_TEST_NVRTC
 #include <lockstep/autodiff/cuda/fusion_source.h>
@@ -12,11 +13,10 @@ namespace {
 
 using namespace lockstep::testing;
 
-class FusedChain : public ::testing::TestWithParam<Chain> {};
+using FusedChain = OnCuda<::testing::TestWithParam<Chain>>;
 INSTANTIATE_TEST_SUITE_P(Chains, FusedChain, ::testing::ValuesIn(kChains), [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(FusedChain, GivesOnTheDeviceWhatTheCpuGives) {
-  if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
   Draw draw(GetParam().name);
   Values here, there;
   for (const Shape& shape : GetParam().shapes) here.push_back(draw.tensor(float32, shape, -2, 2));
@@ -36,7 +36,10 @@ TEST_P(FusedChain, GivesOnTheDeviceWhatTheCpuGives) {
 
 #ifdef LOCKSTEP_TEST_NVRTC
 
-TEST_P(FusedChain, IsCompiledByNvrtcForHopper) {
+class FusedSourceOfChain : public ::testing::TestWithParam<Chain> {};
+INSTANTIATE_TEST_SUITE_P(Chains, FusedSourceOfChain, ::testing::ValuesIn(kChains), [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(FusedSourceOfChain, IsCompiledByNvrtcForHopper) {
   const auto programs = programs_of(GetParam());
   ASSERT_FALSE(programs.empty());
   for (const auto& program : programs)
@@ -58,7 +61,6 @@ TEST(FusionSource, HasWordsForEveryPointwiseRow) {
     if (op.fusion != Fusion::pointwise || !op.pointwise || !op.no_cuda.empty()) continue;
     FusedProgram program;
     program.shape = {8, 4};
-    std::string missing;
     const Sample& sample = op.samples.front();
     const AttrList attrs = canonical_attrs(op, sample.attrs);
     SmallVector<DType, 4> dtypes;

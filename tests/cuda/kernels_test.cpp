@@ -6,26 +6,32 @@
 #include <lockstep/tensor/device_plugin.h>
 
 #include "../autodiff/op_samples.h"
+#include "on_cuda.h"
 
 namespace lockstep {
 namespace {
 
 using namespace lockstep::testing;
 
-class CudaKernel : public ::testing::TestWithParam<const OpDef*> {
+using CudaRows = OnCuda<::testing::Test>;
+class CudaKernel : public OnCuda<::testing::TestWithParam<const OpDef*>> {
  protected:
-  void SetUp() override {
-    if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
-  }
   const OpDef& op() const { return *GetParam(); }
 };
 class CudaPointwise : public CudaKernel {};
 class CudaReduction : public CudaKernel {};
+class CudaNoKernel : public CudaKernel {};
 
 bool needs_kernel(const OpDef& op) { return !op.compose && op.fusion != Fusion::view && !op.any_device; }
 bool has_samples(const OpDef& op) { return needs_kernel(op) && op.no_cuda.empty() && !op.samples.empty(); }
+/// (Strings do not go to a device in the first place, and what has no operands is computed on the host.)
+bool is_host_only(const OpDef& op) {
+  if (!needs_kernel(op) || op.no_cuda.empty() || op.samples.empty() || op.samples.front().inputs.empty()) return false;
+  return std::ranges::none_of(op.samples.front().inputs, [](const Sample::Operand& each) { return each.dtype == string; });
+}
 
 INSTANTIATE_TEST_SUITE_P(Ops, CudaKernel, ::testing::ValuesIn(rows_where(has_samples)), test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, CudaNoKernel, ::testing::ValuesIn(rows_where(is_host_only)), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, CudaPointwise, ::testing::ValuesIn(rows_where([](const OpDef& op) { return op.pointwise && op.no_cuda.empty(); })), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, CudaReduction, ::testing::ValuesIn(rows_where([](const OpDef& op) { return op.fusion == Fusion::reduction; })), test_name);
 
@@ -92,13 +98,12 @@ Tensors prepared(const Sample& sample, Draw& draw) {
   return sample.prepare ? sample.prepare(drawn) : Tensors(drawn.begin(), drawn.end());
 }
 
-TEST(CudaRows, HaveAKernelOrAReason) {
-  if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
+TEST_F(CudaRows, HaveAKernelOrAReason) {
   for (const OpDef& op : op_table()) {
     if (!needs_kernel(op)) continue;
     const DeviceKernel kernel = device_plugin().kernel(op);
     const bool has_one = kernel.bind != nullptr || kernel.dynamic != nullptr;
-    EXPECT_TRUE(has_one || !op.no_cuda.empty()) << op.name << " has neither";
+    EXPECT_NE(has_one, !op.no_cuda.empty()) << op.name << (has_one ? " has a kernel and a reason for having none" : " has neither");
     EXPECT_TRUE(!has_one || (kernel.dynamic != nullptr) == (op.cpu_dynamic != nullptr)) << op.name << ": bound and dynamic kernels differ";
   }
 }
@@ -106,6 +111,19 @@ TEST(CudaRows, HaveAKernelOrAReason) {
 TEST_P(CudaKernel, GivesWhatTheCpuGives) {
   Draw draw(op().name);
   for (const Sample& sample : op().samples) expect_as_on_the_cpu(op(), sample.attrs, prepared(sample, draw));
+}
+
+TEST_P(CudaNoKernel, IsRefusedWithTheReason) {
+  Draw draw(op().name);
+  const Sample& sample = op().samples.front();
+  Tensors there;
+  for (const Tensor& each : prepared(sample, draw)) there.push_back(to(each, "cuda"));
+  try {
+    compute(op(), there, canonical_attrs(op(), sample.attrs));
+    FAIL() << "no error";
+  } catch (const UnimplementedError& error) {
+    EXPECT_NE(std::string(error.what()).find(op().no_cuda), std::string::npos) << error.what();
+  }
 }
 
 /// The sample with the operands of one group in another dtype.
@@ -189,11 +207,8 @@ TEST_P(CudaReduction, GivesWhatTheCpuGivesOnManyBlocks) {
   }
 }
 
-class CudaSizes : public ::testing::Test {
+class CudaSizes : public OnCuda<::testing::Test> {
  protected:
-  void SetUp() override {
-    if (cuda_device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
-  }
   Draw draw{"sizes"};
   void expect(std::string_view name, const AttrList& attrs, std::initializer_list<Tensor> operands) {
     SCOPED_TRACE(std::string(name));
@@ -262,6 +277,7 @@ TEST_F(CudaSizes, FactorLargerMatrices) {
     expect("inv", {{"adjoint", adjoint}}, {x + eye(23, {}, {}, float64) * 9});
   }
   expect("slogdet", {}, {x});
+  for (const std::vector<double>& singular : {std::vector<double>(9), {1, 2, 3, 2, 4, 6, 0, 0, 1}, {0, 1, 2, 0, 3, 4, 0, 5, 6}}) expect("det", {}, {constant(singular, {3, 3})});
   expect("qr", {}, {tall});
   expect("qr", {{"full_matrices", true}}, {tall});
   expect("qr", {}, {wide});

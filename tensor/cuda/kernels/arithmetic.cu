@@ -18,10 +18,6 @@ struct number_body {
     else return Whole::apply(p, x, y);
   }
 };
-struct Plus {
-  template <class V>
-  LOCKSTEP_HD V operator()(V x, V y) const { return x + y; }
-};
 struct Minus {
   template <class V>
   LOCKSTEP_HD V operator()(V x, V y) const { return x - y; }
@@ -82,7 +78,7 @@ BoundKernel where(const BindContext& context) {
 constexpr std::uint32_t kOrdered = (kReal | kBool).bits, kComparable = kFixedSize.bits;
 
 constexpr Kernel kKernels[] = {
-    {"add", pointwise<add_body, number_body<add_other_body, Plus>, kNumeric.bits>},
+    {"add", pointwise<add_body, number_body<add_other_body, AddUp>, kNumeric.bits>},
     {"subtract", pointwise<subtract_body, number_body<subtract_other_body, Minus>, kNumeric.bits>},
     {"multiply", pointwise<multiply_body, number_body<multiply_other_body, Times>, kNumeric.bits>},
     {"divide", pointwise<divide_body, number_body<divide_other_body, Over>, kNumeric.bits>},

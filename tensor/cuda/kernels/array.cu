@@ -2,32 +2,15 @@
 
 #include <lockstep/tensor/cuda/copy.h>
 #include <lockstep/tensor/cuda/families.h>
+#include <lockstep/tensor/cuda/launch.h>
 #include <lockstep/tensor/ops/array.h>
 
 namespace lockstep::cuda {
 namespace {
 
-BoundKernel transpose(const BindContext& context) {
-  StridedCopy copy = gather_walk(context.output(0).shape);
-  const auto strides = row_major_strides(context.shape(0));
-  const SmallVector<int, 8> order = array::permutation(context, context.shape(0).ndim());
-  for (std::size_t i = 0; i < order.size(); ++i) copy.from[i] = strides[std::size_t(order[i])];
-  return bind_copy(context, copy);
-}
-
+BoundKernel transpose(const BindContext& context) { return bind_copy(context, array::transpose_walk(context, context.shape(0), context.output(0).shape)); }
 BoundKernel broadcast(const BindContext& context) { return bind_copy(context, array::broadcast_walk(context.shape(0), context.output(0).shape)); }
-
-BoundKernel reverse(const BindContext& context) {
-  const Shape& shape = context.shape(0);
-  StridedCopy copy = gather_walk(shape);
-  copy.from = row_major_strides(shape);
-  for (const int axis : rules::wrap_axes(context.attr("axis"), shape.ndim())) {
-    const auto k = std::size_t(axis);
-    copy.from_offset += (shape[axis] - 1) * copy.from[k];
-    copy.from[k] = -copy.from[k];
-  }
-  return bind_copy(context, copy);
-}
+BoundKernel reverse(const BindContext& context) { return bind_copy(context, array::reverse_walk(context, context.shape(0))); }
 
 /// Element i of the result from the element of the operand that `source` names for each axis.
 template <class T, class Source>

@@ -73,7 +73,7 @@ BoundKernel cast(const BindContext& context) {
     return visit<kUsual.bits>(from, "cast", [&]<class From>(TypeTag<From>) -> BoundKernel {
       return visit<kUsual.bits>(to, "cast", [&]<class To>(TypeTag<To>) -> BoundKernel { return bind_body<cast_body<To>, To, From>(context); });
     });
-  if (from == string || to == string) throw UnimplementedError("there is no CUDA kernel for string", "cast");
+  for (const DType dtype : {from, to}) refuse_strings(dtype, "cast");
   return [from, to, count = context.output(0).shape.numel()](Inputs in, Outputs out) { for_each(count, AnyCast{from, to, in[0], out[0]}); };
 }
 

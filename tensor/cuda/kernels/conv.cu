@@ -102,10 +102,6 @@ struct KernelSlope {
     return value_of(x[cell * w.in_channels + channel / w.out_group * w.in_group + k]) * value_of(upstream[place * w.out_channels + channel]);
   }
 };
-struct AddUp {
-  template <class C>
-  LOCKSTEP_HD C operator()(C a, C b) const { return a + b; }
-};
 template <class T>
 struct StoreSum {
   T* z;

@@ -2,6 +2,7 @@
 
 #include <lockstep/tensor/cuda/copy.h>
 #include <lockstep/tensor/cuda/families.h>
+#include <lockstep/tensor/cuda/launch.h>
 #include <lockstep/tensor/ops/create.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -55,7 +56,7 @@ BoundKernel fill(const BindContext& context) {
 template <int Value>
 BoundKernel like(const BindContext& context) {
   const DType dtype = context.dtype_of(0);
-  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", context.op().name);
+  refuse_strings(dtype, context.op().name);
   return bind_fill(dtype == boolean ? Scalar(Value != 0) : Scalar(Value), dtype, context.shape(0).numel());
 }
 

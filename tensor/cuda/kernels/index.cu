@@ -14,13 +14,7 @@ using namespace index_walk;
 
 // ---- slices
 
-BoundKernel slice(const BindContext& context) {
-  StridedCopy copy = gather_walk(context.output(0).shape);
-  copy.from = row_major_strides(context.shape(0));
-  const Ints begin = context.ints("begin");
-  for (std::size_t i = 0; i < begin.size(); ++i) copy.from_offset += begin[i] * copy.from[i];
-  return bind_copy(context, copy);
-}
+BoundKernel slice(const BindContext& context) { return bind_copy(context, slice_walk(context, context.shape(0), context.output(0).shape)); }
 
 Selection selected(const BindContext& context) { return select(context.shape(0), std::get<IndexList>(context.attr("spec")), context.op().name); }
 
@@ -31,25 +25,9 @@ BoundKernel strided_slice(const BindContext& context) {
 }
 
 BoundKernel strided_slice_update(const BindContext& context) {
-  const Selection part = selected(context);
   const DType dtype = context.dtype_of(0);
-  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", context.op().name);
-  // The box and the value's shape differ in axes of size 1 only: walk the others of both side by side.
-  const Shape& value = context.shape(1);
-  const auto strides = row_major_strides(value);
-  StridedCopy write;
-  write.to_offset = part.box.from_offset;
-  int axis = 0;
-  for (int i = 0; i < part.box.shape.ndim(); ++i) {
-    if (part.box.shape[i] == 1) continue;
-    while (part.shape[axis] == 1) ++axis;
-    const auto k = std::size_t(write.shape.ndim());
-    const int own = axis - (part.shape.ndim() - value.ndim());
-    write.from[k] = own >= 0 && value[own] != 1 ? strides[std::size_t(own)] : 0;
-    write.to[k] = part.box.from[std::size_t(i)];
-    write.shape.push_back(part.box.shape[i]);
-    ++axis;
-  }
+  refuse_strings(dtype, context.op().name);
+  const StridedCopy write = update_walk(selected(context), context.shape(1));
   const std::size_t nbytes = std::size_t(context.shape(0).numel()) * itemsize(dtype);
   return [write = simplified(write), dtype, nbytes](Inputs in, Outputs out) {
     if (in[0] != out[0] && nbytes) copy_on_device(out[0], in[0], nbytes);
@@ -61,10 +39,9 @@ BoundKernel strided_slice_update(const BindContext& context) {
 
 struct GatherRow {
   GatherSizes s;
-  const void* indices;
-  bool wide;
+  IndexAt index_of;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t entry) const {
-    const std::int64_t pick = entry % s.picks, line = entry / s.picks, index = index_at(indices, wide, line / s.outer * s.picks + pick);
+    const std::int64_t pick = entry % s.picks, line = entry / s.picks, index = index_of(line / s.outer * s.picks + pick);
     return index < 0 || index >= s.rows ? -1 : line * s.rows + index;
   }
 };
@@ -72,12 +49,11 @@ struct NdRow {
   std::int64_t tuples, rows_of_batch, inner;
   int depth;
   Dims size, stride;
-  const void* indices;
-  bool wide;
+  IndexAt index_of;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t tuple) const {
     std::int64_t row = tuple / tuples * rows_of_batch;
     for (int k = 0; k < depth; ++k) {
-      const std::int64_t index = index_at(indices, wide, tuple * depth + k);
+      const std::int64_t index = index_of(tuple * depth + k);
       if (index < 0 || index >= size[k]) return -1;
       row += index * (stride[k] / inner);
     }
@@ -86,10 +62,9 @@ struct NdRow {
 };
 struct AlongRow {
   AlongSizes s;
-  const void* indices;
-  bool wide;
+  IndexAt index_of;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t i) const {
-    const std::int64_t index = index_at(indices, wide, i);
+    const std::int64_t index = index_of(i);
     return index < 0 || index >= s.rows ? -1 : (i / (s.picks * s.inner) * s.rows + index) * s.inner + i % s.inner;
   }
 };
@@ -101,7 +76,7 @@ struct GatherForm {
   std::int64_t entries() const { return s.batch * s.outer * s.picks; }
   std::int64_t rows() const { return s.batch * s.outer * s.rows; }
   std::int64_t inner() const { return s.inner; }
-  GatherRow row(const void* indices) const { return {s, indices, wide}; }
+  GatherRow row(const void* indices) const { return {s, {indices, wide}}; }
 };
 struct NdForm {
   NdSizes s;
@@ -110,7 +85,7 @@ struct NdForm {
   std::int64_t rows() const { return s.inner ? s.batch * (s.span / s.inner) : 0; }
   std::int64_t inner() const { return s.inner; }
   NdRow row(const void* indices) const {
-    return {std::max<std::int64_t>(1, s.tuples), s.inner ? s.span / s.inner : 0, std::max<std::int64_t>(1, s.inner), s.depth, dims_of(s.size), dims_of(s.stride), indices, wide};
+    return {std::max<std::int64_t>(1, s.tuples), s.inner ? s.span / s.inner : 0, std::max<std::int64_t>(1, s.inner), s.depth, dims_of(s.size), dims_of(s.stride), {indices, wide}};
   }
 };
 struct AlongForm {
@@ -119,7 +94,7 @@ struct AlongForm {
   std::int64_t entries() const { return s.outer * s.picks * s.inner; }
   std::int64_t rows() const { return s.outer * s.rows * s.inner; }
   std::int64_t inner() const { return 1; }
-  AlongRow row(const void* indices) const { return {s, indices, wide}; }
+  AlongRow row(const void* indices) const { return {s, {indices, wide}}; }
 };
 
 /// `params` and `indices` are numbers of operands.
@@ -242,17 +217,6 @@ struct Flag {
   const bool* mask;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t, std::int64_t k) const { return mask[k] ? 1 : 0; }
 };
-struct Add {
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t a, std::int64_t b) const { return a + b; }
-};
-struct StoreRank {
-  std::int64_t* ranks;  // of element k among the true ones; behind the last: how many there are
-  std::int64_t count;
-  LOCKSTEP_HD void operator()(std::int64_t, std::int64_t k, std::int64_t with, std::int64_t without) const {
-    ranks[k] = without;
-    if (k == count - 1) ranks[count] = with;
-  }
-};
 struct WriteIndex {
   const bool* mask;
   const std::int64_t* ranks;
@@ -275,7 +239,7 @@ Tensors where_index(const OpCall&, std::span<const Tensor> inputs) {
   std::int64_t* ranks = at<std::int64_t>(workspace, ranks_at);
   std::int64_t found = 0;
   if (count > 0) {
-    scan(plan, at<std::byte>(workspace, scratch_at), std::int64_t(0), Flag{elements}, Add(), StoreRank{ranks, count});
+    scan(plan, at<std::byte>(workspace, scratch_at), std::int64_t(0), Flag{elements}, AddUp(), StoreRank{ranks, count});
     copy_to_host(&found, ranks + count, sizeof(found));
   }
   Tensor result = result_beside(mask, {found, mask.ndim()}, int64);
@@ -284,20 +248,14 @@ Tensors where_index(const OpCall&, std::span<const Tensor> inputs) {
   return {result};
 }
 
-/// The parts of dynamic_stitch one after the other: element `entry` of all indices.
-struct LoadIndex {
-  const void* indices;
-  bool wide;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t, std::int64_t k) const { return index_at(indices, wide, k); }
-};
-/// The smallest and the largest one.
+/// The smallest and the largest index.
 struct Extremes {
   std::int64_t least, most;
 };
 struct LoadExtremes {
-  LoadIndex load;
-  LOCKSTEP_HD Extremes operator()(std::int64_t o, std::int64_t k) const {
-    const std::int64_t value = load(o, k);
+  IndexAt index;
+  LOCKSTEP_HD Extremes operator()(std::int64_t, std::int64_t k) const {
+    const std::int64_t value = index(k);
     return {value, value};
   }
 };
@@ -307,11 +265,6 @@ struct Wider {
 struct StoreExtremes {
   Extremes* z;
   LOCKSTEP_HD void operator()(std::int64_t, Extremes value) const { *z = value; }
-};
-struct StitchRow {
-  const void* indices;
-  bool wide;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t i) const { return index_at(indices, wide, i); }
 };
 
 Tensors dynamic_stitch(const OpCall& call, std::span<const Tensor> inputs) {
@@ -325,7 +278,7 @@ Tensors dynamic_stitch(const OpCall& call, std::span<const Tensor> inputs) {
     const std::size_t result_at = cuts.take(sizeof(Extremes)), scratch_at = cuts.take(plan.nbytes(sizeof(Extremes)));
     const Workspace workspace(cuts.total());
     Extremes found{INT64_MAX, INT64_MIN};
-    fold(plan, at<std::byte>(workspace, scratch_at), found, LoadExtremes{{inputs[i].raw(), inputs[i].dtype() == int64}}, Wider(), StoreExtremes{at<Extremes>(workspace, result_at)});
+    fold(plan, at<std::byte>(workspace, scratch_at), found, LoadExtremes{index_at(inputs[i])}, Wider(), StoreExtremes{at<Extremes>(workspace, result_at)});
     copy_to_host(&found, at<Extremes>(workspace, result_at), sizeof(found));
     if (found.least < 0 || found.most == INT64_MAX) call.refuse("index " + std::to_string(found.least < 0 ? found.least : found.most) + " is " + (found.least < 0 ? "negative" : "too large"));
     rows = std::max(rows, found.most + 1);
@@ -344,7 +297,7 @@ Tensors dynamic_stitch(const OpCall& call, std::span<const Tensor> inputs) {
       Cuts cuts;
       const BucketsPlan plan = BucketsPlan::take(inputs[i].numel(), rows, "dynamic_stitch", cuts);
       const Workspace workspace(cuts.total());
-      const Buckets sorted = buckets(plan, workspace, StitchRow{inputs[i].raw(), inputs[i].dtype() == int64});
+      const Buckets sorted = buckets(plan, workspace, index_at(inputs[i]));
       for_each(rows * inner, FoldRow<E>{Scatter::update, sorted, inner, z, static_cast<const E*>(inputs[half + i].raw()), z});
     }
   });

@@ -1,6 +1,7 @@
 // Joining and splitting.
 
 #include <lockstep/tensor/cuda/copy.h>
+#include <lockstep/tensor/cuda/element.h>
 #include <lockstep/tensor/cuda/families.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -12,7 +13,7 @@ using Blocks = SmallVector<std::int64_t, 8>;
 /// One copy for each part of a row: from operand i to output 0, or from operand 0 to output i.
 BoundKernel bind_parts(const BindContext& context, std::int64_t outer, const Blocks& blocks, bool joining) {
   const DType dtype = context.dtype_of(0);
-  if (dtype == string) throw UnimplementedError("there is no CUDA kernel for string", context.op().name);
+  refuse_strings(dtype, context.op().name);
   std::int64_t total = 0, offset = 0;
   for (const std::int64_t block : blocks) total += block;
   std::vector<StridedCopy> copies;

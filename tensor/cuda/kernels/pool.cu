@@ -50,6 +50,16 @@ LOCKSTEP_HD inline Box covering_box(const Pool& p, std::int64_t h, std::int64_t 
   return box;
 }
 
+template <class C, class F>
+LOCKSTEP_HD C sum_over(const Box& box, const F& f) {
+  C total = 0;
+  for (std::int64_t h = box.begin[0]; h < box.end[0]; ++h)
+    for (std::int64_t w = box.begin[1]; w < box.end[1]; ++w) total += f(h, w);
+  return total;
+}
+template <class C>
+LOCKSTEP_HD C cells_of(const Box& box) { return static_cast<C>((box.end[0] - box.begin[0]) * (box.end[1] - box.begin[1])); }
+
 /// Where the first maximum of a window stands (NaN counts as the maximum), -1 for an empty one.
 template <class T>
 LOCKSTEP_HD std::int64_t argmax(const Pool& p, const T* x, std::int64_t i) {
@@ -92,15 +102,12 @@ struct MaxSlope {
   const T* upstream;
   T* z;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
+    using C = compute_t<T>;
     const Cell at = cell_of(p, p.in, i);
-    const Box box = covering_box(p, at.h, at.w);
-    compute_t<T> total = 0;
-    for (std::int64_t h = box.begin[0]; h < box.end[0]; ++h)
-      for (std::int64_t w = box.begin[1]; w < box.end[1]; ++w) {
-        const std::int64_t window = output_at(p, at, h, w);
-        if (places[window] == i) total += value_of(upstream[window]);
-      }
-    z[i] = stored<T>(total);
+    z[i] = stored<T>(sum_over<C>(covering_box(p, at.h, at.w), [&](std::int64_t h, std::int64_t w) {
+      const std::int64_t window = output_at(p, at, h, w);
+      return places[window] == i ? value_of(upstream[window]) : C(0);
+    }));
   }
 };
 template <class T>
@@ -109,12 +116,10 @@ struct Average {
   const T* x;
   T* z;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
+    using C = compute_t<T>;
     const Cell at = cell_of(p, p.out, i);
     const Box box = window_box(p, at.h, at.w);
-    compute_t<T> total = 0;
-    for (std::int64_t h = box.begin[0]; h < box.end[0]; ++h)
-      for (std::int64_t w = box.begin[1]; w < box.end[1]; ++w) total += value_of(x[input_at(p, at, h, w)]);
-    z[i] = stored<T>(total / static_cast<compute_t<T>>((box.end[0] - box.begin[0]) * (box.end[1] - box.begin[1])));
+    z[i] = stored<T>(sum_over<C>(box, [&](std::int64_t h, std::int64_t w) { return value_of(x[input_at(p, at, h, w)]); }) / cells_of<C>(box));
   }
 };
 template <class T>
@@ -123,15 +128,9 @@ struct AverageSlope {
   const T* upstream;
   T* z;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
+    using C = compute_t<T>;
     const Cell at = cell_of(p, p.in, i);
-    const Box box = covering_box(p, at.h, at.w);
-    compute_t<T> total = 0;
-    for (std::int64_t h = box.begin[0]; h < box.end[0]; ++h)
-      for (std::int64_t w = box.begin[1]; w < box.end[1]; ++w) {
-        const Box cells = window_box(p, h, w);
-        total += value_of(upstream[output_at(p, at, h, w)]) / static_cast<compute_t<T>>((cells.end[0] - cells.begin[0]) * (cells.end[1] - cells.begin[1]));
-      }
-    z[i] = stored<T>(total);
+    z[i] = stored<T>(sum_over<C>(covering_box(p, at.h, at.w), [&](std::int64_t h, std::int64_t w) { return value_of(upstream[output_at(p, at, h, w)]) / cells_of<C>(window_box(p, h, w)); }));
   }
 };
 

@@ -36,12 +36,6 @@ A start_of() {
 }
 
 template <class T, class A>
-struct LoadElement {
-  FoldWalk walk;
-  const T* x;
-  LOCKSTEP_HD A operator()(std::int64_t o, std::int64_t k) const { return A(value_of(x[walk(o, k)])); }
-};
-template <class T, class A>
 struct StoreScaled {
   double scale;
   std::int64_t count;  // integers: divided by it, 0 where there is nothing; 1 for no mean
@@ -67,7 +61,7 @@ BoundKernel bind_reduction(const BindContext& context, const Folding& folding, b
     const FoldPlan plan = fold_plan(folding);
     return [plan, walk = fold_walk(folding), scale = mean ? 1.0 / double(folding.reduced) : 1.0, count = mean ? folding.reduced : 1,
             workspace = Workspace(plan.nbytes(sizeof(A)))](Inputs in, Outputs out) {
-      fold(plan, workspace.data(), start_of<R, T, A>(), LoadElement<T, A>{walk, static_cast<const T*>(in[0])}, Combine<R>(), StoreScaled<T, A>{scale, count, static_cast<T*>(out[0])});
+      fold(plan, workspace.data(), start_of<R, T, A>(), LoadAt<FoldWalk, T, A>{walk, static_cast<const T*>(in[0])}, Combine<R>(), StoreScaled<T, A>{scale, count, static_cast<T*>(out[0])});
     };
   });
 }

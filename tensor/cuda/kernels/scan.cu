@@ -3,17 +3,15 @@
 #include <limits>
 
 #include <lockstep/tensor/cuda/families.h>
+#include <lockstep/tensor/cuda/line_place.h>
 #include <lockstep/tensor/cuda/sort_pairs.h>
-#include <lockstep/tensor/ops/lines.h>
 
 namespace lockstep::cuda {
 namespace {
 
-struct Sum {
+struct Sum : AddUp {
   template <class C>
   static C start() { return C(0); }
-  template <class C>
-  LOCKSTEP_HD C operator()(C a, C b) const { return plus(a, b); }
 };
 struct Product {
   template <class C>
@@ -32,21 +30,6 @@ struct LogSumExp {
   }
 };
 
-/// Place of element k of a line, from either end.
-struct LinePlace {
-  Lines l;
-  bool reverse;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t line, std::int64_t k) const {
-    const std::int64_t outer = line / l.inner;
-    return (outer * l.count + (reverse ? l.count - 1 - k : k)) * l.inner + (line - outer * l.inner);
-  }
-};
-template <class T, class C>
-struct LoadLine {
-  LinePlace place;
-  const T* x;
-  LOCKSTEP_HD C operator()(std::int64_t line, std::int64_t k) const { return C(value_of(x[place(line, k)])); }
-};
 template <class T, class C>
 struct StoreLine {
   LinePlace place;
@@ -65,7 +48,7 @@ BoundKernel scan_kernel(const BindContext& context) {
     using C = decltype(value_of(T()));
     return [plan, place, exclusive = context.boolean("exclusive"), workspace = Workspace(plan.nbytes(sizeof(C)))](Inputs in, Outputs out) {
       if (plan.lines * plan.count == 0) return;
-      scan(plan, workspace.data(), Fold::template start<C>(), LoadLine<T, C>{place, static_cast<const T*>(in[0])}, Fold(), StoreLine<T, C>{place, exclusive, static_cast<T*>(out[0])});
+      scan(plan, workspace.data(), Fold::template start<C>(), LoadAt<LinePlace, T, C>{place, static_cast<const T*>(in[0])}, Fold(), StoreLine<T, C>{place, exclusive, static_cast<T*>(out[0])});
     };
   });
 }
@@ -73,12 +56,6 @@ BoundKernel scan_kernel(const BindContext& context) {
 // ---- segments
 
 enum class Segment { sum, mean, max, min, prod };
-
-struct SegmentOf {
-  const void* ids;
-  bool wide;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t i) const { return index_at(ids, wide, i); }
-};
 
 template <class T>
 struct FoldSegment {
@@ -130,7 +107,7 @@ BoundKernel unsorted(const BindContext& context) {
   const Workspace workspace(cuts.total());
   return visit<kReal.bits>(context.dtype_of(0), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [=, empty = empty_value<T>(Kind)](Inputs in, Outputs out) {
-      const Buckets sorted = buckets(plan, workspace, SegmentOf{in[1], wide});
+      const Buckets sorted = buckets(plan, workspace, IndexAt{in[1], wide});
       for_each(segments * inner, FoldSegment<T>{Kind, empty, sorted, inner, static_cast<const T*>(in[0]), static_cast<T*>(out[0])});
     };
   });
@@ -138,7 +115,7 @@ BoundKernel unsorted(const BindContext& context) {
 
 /// The first place where ids are not as they should be, and the last id.
 struct LoadWrong {
-  SegmentOf id;
+  IndexAt id;
   std::int64_t count;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t, std::int64_t k) const {
     const std::int64_t value = id(k);
@@ -149,7 +126,7 @@ struct Least {
   LOCKSTEP_HD std::int64_t operator()(std::int64_t a, std::int64_t b) const { return a < b ? a : b; }
 };
 struct StoreWrong {
-  SegmentOf id;
+  IndexAt id;
   std::int64_t count;
   std::int64_t* z;  // the place, the id there, the last id
   LOCKSTEP_HD void operator()(std::int64_t, std::int64_t place) const {
@@ -163,7 +140,7 @@ template <Segment Kind>
 Tensors sorted(const OpCall& call, std::span<const Tensor> inputs) {
   const Tensor& data = inputs[0];
   const std::int64_t rows = inputs[1].numel();
-  const SegmentOf id{inputs[1].raw(), inputs[1].dtype() == int64};
+  const IndexAt id = index_at(inputs[1]);
   Shape shape = data.shape();
   shape[0] = 0;
   if (rows > 0) {

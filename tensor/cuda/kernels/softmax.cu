@@ -3,8 +3,8 @@
 #include <limits>
 
 #include <lockstep/tensor/cuda/families.h>
+#include <lockstep/tensor/cuda/line_place.h>
 #include <lockstep/tensor/cuda/pointwise.h>
-#include <lockstep/tensor/ops/lines.h>
 
 namespace lockstep::cuda {
 namespace {
@@ -23,14 +23,6 @@ struct MergePeaks {
     const C high = a.peak > b.peak ? a.peak : b.peak;
     return {high, a.sum * ::exp(a.peak - high) + b.sum * ::exp(b.peak - high)};
   }
-};
-struct LinePlace {
-  Lines l;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t line, std::int64_t k) const {
-    const std::int64_t outer = line / l.inner;
-    return (outer * l.count + k) * l.inner + (line - outer * l.inner);
-  }
-  LOCKSTEP_HD std::int64_t line_of(std::int64_t i) const { return i / (l.count * l.inner) * l.inner + i % l.inner; }
 };
 template <class T, class C>
 struct LoadPeak {
@@ -95,13 +87,12 @@ BoundKernel softmax(const BindContext& context) {
 template <class T, class C>
 struct SparseLoss {
   std::int64_t classes;
-  bool wide;
-  const void* labels;
+  IndexAt label_of;
   const Peak<C>* peaks;
   const T* x;
   T* z;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
-    const std::int64_t label = index_at(labels, wide, i);
+    const std::int64_t label = label_of(i);
     const bool known = label >= 0 && label < classes;
     z[i] = stored<T>(known ? ::log(peaks[i].sum) - (value_of(x[i * classes + label]) - peaks[i].peak) : std::numeric_limits<C>::quiet_NaN());
   }
@@ -109,14 +100,12 @@ struct SparseLoss {
 template <class T, class C>
 struct SparseSlope {
   std::int64_t classes;
-  bool wide;
-  const void* labels;
+  IndexAt label_of;
   const Peak<C>* peaks;
-  const T* x;
-  const T* upstream;
+  const T *x, *upstream;
   T* z;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
-    const std::int64_t row = i / classes, label = index_at(labels, wide, row);
+    const std::int64_t row = i / classes, label = label_of(row);
     const C probability = ::exp(value_of(x[i]) - peaks[row].peak) / peaks[row].sum, hot = row * classes + label == i ? C(1) : C(0);
     z[i] = stored<T>(label >= 0 && label < classes ? (probability - hot) * value_of(upstream[row]) : std::numeric_limits<C>::quiet_NaN());
   }
@@ -132,8 +121,8 @@ BoundKernel sparse(const BindContext& context) {
       const T* x = static_cast<const T*>(in[1]);
       const Peak<C>* of_rows = peaks.enqueue_for<C>(x);
       T* z = static_cast<T*>(out[0]);
-      if constexpr (Slope) for_each(rows * classes, SparseSlope<T, C>{classes, wide, in[0], of_rows, x, static_cast<const T*>(in[2]), z});
-      else for_each(rows, SparseLoss<T, C>{classes, wide, in[0], of_rows, x, z});
+      if constexpr (Slope) for_each(rows * classes, SparseSlope<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<const T*>(in[2]), z});
+      else for_each(rows, SparseLoss<T, C>{classes, {in[0], wide}, of_rows, x, z});
     };
   });
 }

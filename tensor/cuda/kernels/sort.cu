@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include <lockstep/tensor/cuda/families.h>
+#include <lockstep/tensor/cuda/line_place.h>
 #include <lockstep/tensor/cuda/sort_pairs.h>
-#include <lockstep/tensor/ops/lines.h>
 
 namespace lockstep::cuda {
 namespace {
@@ -27,14 +27,6 @@ LOCKSTEP_HD std::uint64_t order_key(T value) {
     return bits & kSign ? ~bits & kAll : bits ^ kSign;
   }
 }
-
-struct LinePlace {
-  Lines l;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t line, std::int64_t k) const {
-    const std::int64_t outer = line / l.inner;
-    return (outer * l.count + k) * l.inner + (line - outer * l.inner);
-  }
-};
 
 /// Entry e is element e % count of line e / count.
 template <class T>
@@ -135,9 +127,6 @@ struct RunHead {
   const std::uint64_t* keys;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t, std::int64_t k) const { return k == 0 || keys[k] != keys[k - 1] ? 1 : 0; }
 };
-struct AddWhole {
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t a, std::int64_t b) const { return a + b; }
-};
 /// Sorted place k belongs to run number[k]; a run begins at begins[number].
 struct StoreRun {
   std::int64_t* numbers;
@@ -155,14 +144,6 @@ struct StoreRun {
 struct LoadHead {
   const std::int64_t* heads;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t, std::int64_t k) const { return heads[k]; }
-};
-struct StoreHead {
-  std::int64_t* ranks;  // by element; behind the last: how many kinds there are
-  std::int64_t count;
-  LOCKSTEP_HD void operator()(std::int64_t, std::int64_t k, std::int64_t with, std::int64_t without) const {
-    ranks[k] = without;
-    if (k == count - 1) ranks[count] = with;
-  }
 };
 template <class T>
 struct WriteUnique {
@@ -203,8 +184,8 @@ Tensors unique(const OpCall& call, std::span<const Tensor> inputs) {
     const Workspace workspace(cuts.total());
     std::int64_t *numbers = at<std::int64_t>(workspace, numbers_at), *begins = at<std::int64_t>(workspace, begins_at), *heads = at<std::int64_t>(workspace, heads_at), *ranks = at<std::int64_t>(workspace, ranks_at);
     std::byte* scratch = at<std::byte>(workspace, scratch_at);
-    scan(plan, scratch, std::int64_t(0), RunHead{keys}, AddWhole(), StoreRun{numbers, begins, count, places, heads});
-    scan(plan, scratch, std::int64_t(0), LoadHead{heads}, AddWhole(), StoreHead{ranks, count});
+    scan(plan, scratch, std::int64_t(0), RunHead{keys}, AddUp(), StoreRun{numbers, begins, count, places, heads});
+    scan(plan, scratch, std::int64_t(0), LoadHead{heads}, AddUp(), StoreRank{ranks, count});
     std::int64_t kinds = 0;
     copy_to_host(&kinds, ranks + count, sizeof(kinds));
     Tensors result{result_beside(x, {kinds}, x.dtype()), index};
@@ -217,17 +198,12 @@ Tensors unique(const OpCall& call, std::span<const Tensor> inputs) {
 
 // ---- bincount
 
-struct ValueOf {
-  const void* values;
-  bool wide;
-  LOCKSTEP_HD std::int64_t operator()(std::int64_t i) const { return index_at(values, wide, i); }
-};
 /// The first negative value's place, and the largest value that counts.
 struct Range {
   std::int64_t negative, most;
 };
 struct LoadRange {
-  ValueOf value;
+  IndexAt value;
   std::int64_t count, below;
   LOCKSTEP_HD Range operator()(std::int64_t, std::int64_t k) const {
     const std::int64_t v = value(k);
@@ -262,7 +238,7 @@ struct Bin {
 Tensors bincount(const OpCall& call, std::span<const Tensor> inputs) {
   const auto length_attr = [&](std::string_view name, std::int64_t none) { return call.is_none(name) ? none : std::get<std::int64_t>(call.attr(name)); };
   const std::int64_t least = length_attr("minlength", 0), most = length_attr("maxlength", INT64_MAX), count = inputs[0].numel();
-  const ValueOf value{inputs[0].raw(), inputs[0].dtype() == int64};
+  const IndexAt value = index_at(inputs[0]);
   std::int64_t length = least;
   if (count > 0) {
     Cuts cuts;
@@ -326,11 +302,10 @@ template <class T>
 struct LoadLarger {
   static constexpr std::int64_t kFar = std::int64_t(1) << 40;
   std::int64_t classes;
-  bool wide;
+  IndexAt target_of;
   const T* x;
-  const void* targets;
   LOCKSTEP_HD std::int64_t operator()(std::int64_t row, std::int64_t k) const {
-    const std::int64_t target = index_at(targets, wide, row);
+    const std::int64_t target = target_of(row);
     if (target < 0 || target >= classes) return kFar;
     const T mine = x[row * classes + target], other = x[row * classes + k];
     const auto difference = value_of(other) - value_of(other);
@@ -348,7 +323,7 @@ BoundKernel in_top_k(const BindContext& context) {
   const FoldPlan plan = fold_plan(batch, classes, false);
   return visit<kFloats.bits>(context.dtype_of(0), "in_top_k", [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [=, k = std::min(context.integer("k"), classes), workspace = Workspace(plan.nbytes(8))](Inputs in, Outputs out) {
-      fold(plan, workspace.data(), std::int64_t(0), LoadLarger<T>{classes, wide, static_cast<const T*>(in[0]), in[1]}, AddWhole(), StoreHit{classes > 0 ? k : 0, static_cast<bool*>(out[0])});
+      fold(plan, workspace.data(), std::int64_t(0), LoadLarger<T>{classes, {in[1], wide}, static_cast<const T*>(in[0])}, AddUp(), StoreHit{classes > 0 ? k : 0, static_cast<bool*>(out[0])});
     };
   });
 }

@@ -21,7 +21,7 @@ using Differentiable = std::function<Tensors(std::span<const Tensor>)>;
 
 bool moves(const Tensor& tensor, const char* what) {
   if (!is_differentiable(tensor.dtype())) return false;
-  if (tensor.dtype() != float64) throw InvalidArgumentError(std::string(what) + " is " + std::string(name(tensor.dtype())) + ", but must be float64", "check_gradient");
+  if (tensor.dtype() != float64) throw InvalidArgumentError(std::string(what) + " is " + std::string(name(tensor.dtype())) + ", but must be float64 or complex128", "check_gradient");
   return true;
 }
 

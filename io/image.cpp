@@ -9,6 +9,7 @@
 
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/image.h>
+#include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::io {
@@ -27,7 +28,8 @@ void write_png(const std::string& path, const Tensor& image) {
   require_images(image, 2, "write_png");
   const std::int64_t channels = image.ndim() == 3 ? image.shape()[2] : 1;
   if (channels != 1 && channels != 3) throw InvalidArgumentError("an image has 1 or 3 channels, not " + to_string(image.spec()), "write_png");
-  const std::string bytes = image::encode_png(reshape(image, {image.shape()[0], image.shape()[1], channels})).item<std::string>();
+  const Unheard unheard;  // written now, also in the middle of a trace
+  const std::string bytes = image::encode_png(reshape(to(image, "cpu"), {image.shape()[0], image.shape()[1], channels})).item<std::string>();
 
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }

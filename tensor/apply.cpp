@@ -114,12 +114,23 @@ bool is_elsewhere(const OpDef& op, std::span<const Tensor> inputs) {
   return elsewhere;
 }
 
+/// The literals that a formula is written with lie beside its operands, whatever the default device.
+Tensors compose_beside(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
+  for (const Tensor& input : inputs) {
+    if (input.dtype() == string) continue;  // always on the CPU
+    if (input.device() == default_device()) [[likely]] break;
+    const DeviceScope there(input.device());
+    return op.compose(OpCall(op, attrs), inputs);
+  }
+  return op.compose(OpCall(op, attrs), inputs);
+}
+
 Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList& attrs) {
   const SpecPointers specs = spec_pointers(inputs);
   if (op.compose) {
     infer(op, attrs, specs);
     const Unheard unheard;
-    return op.compose(OpCall(op, attrs), inputs);
+    return compose_beside(op, inputs, attrs);
   }
   const SmallVector<TensorSpec, 3> outputs = infer(op, attrs, specs);
   Tensors results;
@@ -150,7 +161,7 @@ Tensors apply_all(const OpDef& op, std::span<const Tensor> inputs, const AttrLis
   if (op.compose) {
     require_composable(op, inputs, thread.tracer);
     infer(op, attrs, spec_pointers(inputs));
-    return op.compose(OpCall(op, attrs), inputs);
+    return compose_beside(op, inputs, attrs);
   }
   Tensors outputs;
   if (thread.tracer) [[unlikely]] {

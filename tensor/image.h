@@ -108,11 +108,11 @@ std::pair<Tensor, Tensor> non_max_suppression_with_scores(const Tensor& boxes, c
 /// One-pixel frames around boxes (batch, n, 4) in turns of `colors` (m, channels).
 Tensor draw_bounding_boxes(const Tensor& images, const Tensor& boxes, const Tensor& colors);
 
-// ---- files as strings: PNG by libpng, JPEG by libjpeg-turbo. Damaged input is a DataLossError with the library's words; an image of more than
-// kMostPixels elements is refused before memory is asked for.
+// ---- files as strings: PNG by libpng, JPEG by libjpeg-turbo. Damaged input is a DataLossError with the library's words; an image of 2^29
+// elements or more is refused before memory is asked for.
 
 struct DecodeOptions {
-  /// 0: as the file has them; 1 grey, 2 with alpha (PNG), 3 colours, 4 with alpha (PNG).
+  /// 0: as the file has them; 1 grey, 2 with alpha (decode_png), 3 colours, 4 with alpha (PNG).
   std::int64_t channels = 0;
   /// uint8; PNG also uint16; decode_image also float32 in [0, 1].
   DType dtype = uint8;

@@ -1,11 +1,11 @@
 #include <lockstep/tensor/image_random.h>
 
-#include <array>
 #include <cmath>
 
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/random.h>
 
 namespace lockstep::image {
@@ -14,6 +14,10 @@ namespace {
 void require_images(const Tensor& images, const char* function) {
   if (!images.defined() || !images.shape().known() || (images.ndim() != 3 && images.ndim() != 4))
     throw InvalidArgumentError("images are (height, width, channels) or (batch, height, width, channels)" + (images.defined() ? ", got " + to_string(images.spec()) : std::string()), function);
+}
+void require_colours(const Tensor& images, const char* function) {
+  require_images(images, function);
+  if (images.shape().dim(-1) != 3) throw InvalidArgumentError("needs 3 channels, got " + to_string(images.spec()), function);
 }
 void require_order(double lower, double upper, double least, const char* function) {
   if (!(least <= lower && lower < upper && std::isfinite(upper))) throw InvalidArgumentError("the bounds must be " + std::to_string(least) + " <= lower < upper, got " + std::to_string(lower) + " and " + std::to_string(upper), function);
@@ -73,37 +77,19 @@ Tensor random_brightness(const Tensor& images, double max_delta, const Tensor& k
 Tensor random_contrast(const Tensor& images, double lower, double upper, const Tensor& key) {
   require_images(images, "random_contrast");
   require_order(lower, upper, 0, "random_contrast");
-  return changed(images, key, lower, upper, [](const Tensor& x, const Tensor& factor) {
-    const Tensor mean = reduce_mean(x, {-3, -2}, true);
-    return (x - mean) * factor + mean;
-  });
+  return changed(images, key, lower, upper, with_contrast);
 }
-
-namespace {
-/// By hue and saturation, each of them `change`d by the number of the image.
-template <class F>
-Tensor recolored(const Tensor& images, const Tensor& key, double low, double high, const char* function, F&& change) {
-  require_images(images, function);
-  if (images.shape().dim(-1) != 3) throw InvalidArgumentError("needs 3 channels, got " + to_string(images.spec()), function);
-  return changed(images, key, low, high, [&](const Tensor& x, const Tensor& number) {
-    std::vector<Tensor> hsv = split(rgb_to_hsv(x), 3, -1);
-    change(hsv, number);
-    return hsv_to_rgb(concat(hsv, -1));
-  });
-}
-}  // namespace
 
 Tensor random_hue(const Tensor& images, double max_delta, const Tensor& key) {
   require_order(0, max_delta, 0, "random_hue");
   if (max_delta > 0.5) throw InvalidArgumentError("max_delta must be at most 0.5, got " + std::to_string(max_delta), "random_hue");
-  return recolored(images, key, -max_delta, max_delta, "random_hue", [](std::vector<Tensor>& hsv, const Tensor& delta) {
-    const Tensor turned = hsv[0] + delta;
-    hsv[0] = turned - floor(turned);
-  });
+  require_colours(images, "random_hue");
+  return changed(images, key, -max_delta, max_delta, with_hue);
 }
 Tensor random_saturation(const Tensor& images, double lower, double upper, const Tensor& key) {
   require_order(lower, upper, 0, "random_saturation");
-  return recolored(images, key, lower, upper, "random_saturation", [](std::vector<Tensor>& hsv, const Tensor& factor) { hsv[1] = clip_by_value(hsv[1] * factor, 0.0, 1.0); });
+  require_colours(images, "random_saturation");
+  return changed(images, key, lower, upper, with_saturation);
 }
 
 }  // namespace lockstep::image

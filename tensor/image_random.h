@@ -1,5 +1,5 @@
 #pragma once
-// Random changes of images. What is drawn follows from a key alone (tensor/random.h), one number or two an image: the same key gives the same change, and an
+// Random changes of images. What is drawn follows from a key alone (tensor/random.h), one number an image: the same key gives the same change, and an
 // image of a batch its own. A key of three numbers, as layers make for their rows of a shared batch, counts images from the third on, so that every
 // division of a batch among ranks changes each image alike. Without a key the next one of the global generator is taken.
 

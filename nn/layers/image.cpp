@@ -8,6 +8,7 @@
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/image_random.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/image.h>
 
 namespace lockstep::nn {
 namespace {
@@ -83,8 +84,7 @@ Tensor Resizing::call(const Tensor& x) {
     if (resized.dtype() == x.dtype()) return resized;
     // Integers stay integers: rounded, and kept within their range.
     if (!is_integer(x.dtype())) return cast(resized, x.dtype());
-    const int bits = int(itemsize(x.dtype())) * 8 - (kSigned.contains(x.dtype()) ? 1 : 0);
-    return cast(clip_by_value(round(resized), kSigned.contains(x.dtype()) ? -std::ldexp(1.0, bits) : 0.0, double(std::nextafter(float(std::ldexp(1.0, bits)), 0.0f))), x.dtype());
+    return image::saturated(round(resized), x.dtype());
   });
 }
 
@@ -173,10 +173,7 @@ Tensor RandomValueLayer::draw(const Tensor& images, double lower, double upper) 
 }
 Tensor RandomValueLayer::clipped(const Tensor& images) const { return clip_by_value(images, range_[0], range_[1]); }
 
-Tensor RandomContrast::change(const Tensor& images) {
-  const Tensor mean = reduce_mean(images, {-3, -2}, true);
-  return clipped((images - mean) * draw(images, 1 - lower(), 1 + upper()) + mean);
-}
+Tensor RandomContrast::change(const Tensor& images) { return clipped(image::with_contrast(images, draw(images, 1 - lower(), 1 + upper()))); }
 Tensor RandomBrightness::change(const Tensor& images) { return clipped(images + draw(images, lower(), upper()) * range()); }
 
 }  // namespace lockstep::nn

@@ -154,7 +154,7 @@ class RandomValueLayer : public RandomImageLayer {
  protected:
   /// A factor is within [least, 1].
   RandomValueLayer(double least, Options options) : RandomImageLayer(options.name, {options.seed, options.data_format}), least_(least), factor_(std::move(options.factor.values)), range_(std::move(options.value_range)) {}
-  /// One number an image, uniform between the bounds moved and scaled, (batch, 1, 1, 1).
+  /// One number an image, uniform in [lower, upper): (batch, 1, 1, 1), or (1, 1, 1) for one image.
   Tensor draw(const Tensor& images, double lower, double upper) const;
   double lower() const { return factor_[0]; }
   double upper() const { return factor_[1]; }

@@ -1,6 +1,6 @@
 #pragma once
 // Image files in memory: bytes to pixels and back, by libpng and libjpeg-turbo. Damaged input is a DataLossError with the library's words and the byte it had
-// come to; an image of 2^29 elements or more, or one that so short a file cannot hold, is refused before memory is asked for.
+// come to; an image of 2^29 elements or more, or one that so short a file cannot hold, is refused before memory is asked for. Errors name no op: the rows add theirs.
 
 #include <cstdint>
 #include <string>

@@ -5,8 +5,10 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include <algorithm>
 #include <csetjmp>
-#include <cstdlib>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include <lockstep/tensor/base/error.h>
@@ -44,6 +46,9 @@ jpeg_error_mgr* prepared(JpegErrors& errors) {
   return &errors.manager;
 }
 
+/// Did libjpeg ask for memory in vain?
+bool lacks_memory(const JpegErrors& errors) { return errors.manager.msg_code == JERR_OUT_OF_MEMORY; }
+
 struct JpegReader {
   jpeg_decompress_struct info{};
   JpegErrors errors;
@@ -52,7 +57,7 @@ struct JpegReader {
   bool recovers = false, ended = false;
 
   JpegReader(std::string_view given, bool recover) : bytes(given), recovers(recover) {
-    if (!is_jpeg(bytes)) throw DataLossError("the file does not begin as a JPEG", "decode_jpeg");
+    if (!is_jpeg(bytes)) throw DataLossError("the file does not begin as a JPEG");
     info.err = prepared(errors);
     info.client_data = this;
     const bool created = guarded_jpeg(errors, [&] {
@@ -84,18 +89,57 @@ struct JpegReader {
     if (created) return;
     const std::string why = errors.complaint;
     jpeg_destroy_decompress(&info);  // nobody destroys what was not made
-    throw DataLossError("the JPEG cannot be read: " + why, "decode_jpeg");
+    throw DataLossError("the JPEG cannot be read: " + why);
   }
   ~JpegReader() { jpeg_destroy_decompress(&info); }
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
 
   [[noreturn]] void refuse() const {
+    if (lacks_memory(errors)) throw ResourceExhaustedError("there is no memory for the JPEG: " + std::string(errors.complaint));
     const std::size_t left = info.src && !ended ? info.src->bytes_in_buffer : 0;
-    throw DataLossError("the JPEG is damaged at byte " + std::to_string(bytes.size() - left) + " of " + std::to_string(bytes.size()) + ": " + errors.complaint, "decode_jpeg");
+    throw DataLossError("the JPEG is damaged at byte " + std::to_string(bytes.size() - left) + " of " + std::to_string(bytes.size()) + ": " + errors.complaint);
   }
   void read_header() {
     if (!guarded_jpeg(errors, [&] { jpeg_read_header(&info, TRUE); })) refuse();
+  }
+};
+
+struct JpegWriter {
+  jpeg_compress_struct info{};
+  JpegErrors errors;
+  jpeg_destination_mgr destination{};
+  std::string bytes;
+
+  JpegWriter() {
+    info.err = prepared(errors);
+    info.client_data = this;
+    destination.init_destination = [](j_compress_ptr each) { make_room(each); };
+    destination.empty_output_buffer = [](j_compress_ptr each) { return make_room(each); };
+    destination.term_destination = [](j_compress_ptr each) {
+      auto* self = static_cast<JpegWriter*>(each->client_data);
+      self->bytes.resize(self->bytes.size() - self->destination.free_in_buffer);
+    };
+  }
+  ~JpegWriter() { jpeg_destroy_compress(&info); }
+  JpegWriter(const JpegWriter&) = delete;
+  JpegWriter& operator=(const JpegWriter&) = delete;
+
+ private:
+  /// Behind bytes that are all written.
+  static ::boolean make_room(j_compress_ptr each) {
+    auto* self = static_cast<JpegWriter*>(each->client_data);
+    const std::size_t used = self->bytes.size();
+    bool made = true;
+    try {
+      self->bytes.resize(std::max<std::size_t>(2 * used, 4096));
+    } catch (const std::bad_alloc&) {
+      made = false;
+    }
+    if (!made) ERREXIT1(each, JERR_OUT_OF_MEMORY, 0);  // outside of the handler, which a jump must not leave
+    self->destination.next_output_byte = reinterpret_cast<JOCTET*>(self->bytes.data()) + used;
+    self->destination.free_in_buffer = self->bytes.size() - used;
+    return TRUE;
   }
 };
 
@@ -124,7 +168,7 @@ Tensor decode_jpeg(std::string_view bytes, const JpegDecoding& options) {
   require_size({std::int64_t(info.image_height), std::int64_t(info.image_width), std::max(4, info.num_components)}, "JPEG");
   // A block of a sequential file takes about two bits at least; far fewer than that, and memory need not be asked for.
   const double blocks = double(info.image_height) * double(info.image_width) / 64;
-  if (!info.progressive_mode && blocks / 4 > 32 * (double(bytes.size()) + 64)) throw DataLossError("a JPEG of " + std::to_string(info.image_height) + " x " + std::to_string(info.image_width) + " pixels does not fit into " + std::to_string(bytes.size()) + " bytes", "decode_jpeg");
+  if (!info.progressive_mode && blocks / 4 > 32 * (double(bytes.size()) + 64)) throw DataLossError("a JPEG of " + std::to_string(info.image_height) + " x " + std::to_string(info.image_width) + " pixels does not fit into " + std::to_string(bytes.size()) + " bytes");
   info.out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   info.do_fancy_upsampling = options.fancy_upscaling;
   info.scale_num = 1;
@@ -148,28 +192,18 @@ Tensor decode_jpeg(std::string_view bytes, const JpegDecoding& options) {
   });
   if (!decoded) reader.refuse();
   if (reader.ended && double(whole) < options.acceptable_fraction * double(height))
-    throw DataLossError("the JPEG ends after " + std::to_string(whole) + " of its " + std::to_string(height) + " lines, which is less than the acceptable fraction", "decode_jpeg");
+    throw DataLossError("the JPEG ends after " + std::to_string(whole) + " of its " + std::to_string(height) + " lines, which is less than the acceptable fraction");
   return image;
 }
 
 std::string encode_jpeg(const Tensor& image, const JpegEncoding& options) {
   const Shape& shape = image.shape();
-  struct Writer {
-    jpeg_compress_struct info{};
-    JpegErrors errors;
-    unsigned char* bytes = nullptr;
-    unsigned long count = 0;
-    ~Writer() {
-      jpeg_destroy_compress(&info);
-      std::free(bytes);
-    }
-  } writer;
+  JpegWriter writer;
   jpeg_compress_struct& info = writer.info;
-  info.err = prepared(writer.errors);
   const auto* pixels = image.data<std::uint8_t>().data();
   const bool written = guarded_jpeg(writer.errors, [&] {
     jpeg_create_compress(&info);
-    jpeg_mem_dest(&info, &writer.bytes, &writer.count);
+    info.dest = &writer.destination;
     info.image_width = static_cast<JDIMENSION>(shape[1]);
     info.image_height = static_cast<JDIMENSION>(shape[0]);
     info.input_components = int(shape[2]);
@@ -189,8 +223,9 @@ std::string encode_jpeg(const Tensor& image, const JpegEncoding& options) {
     }
     jpeg_finish_compress(&info);
   });
-  if (!written) throw InvalidArgumentError("libjpeg refuses " + to_string(image.spec()) + ": " + writer.errors.complaint, "encode_jpeg");
-  return {reinterpret_cast<const char*>(writer.bytes), writer.count};
+  if (!written && lacks_memory(writer.errors)) throw ResourceExhaustedError("there is no memory for the JPEG of " + to_string(image.spec()));
+  if (!written) throw InvalidArgumentError("libjpeg refuses " + to_string(image.spec()) + ": " + writer.errors.complaint);
+  return std::move(writer.bytes);
 }
 
 }  // namespace lockstep::codecs

@@ -60,7 +60,10 @@ struct PngReader {
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   explicit PngReader(std::string_view bytes) {
     state.bytes = bytes;
-    if (!info) throw ResourceExhaustedError("libpng has no memory", "decode_png");
+    if (!info) {
+      png_destroy_read_struct(&png, nullptr, nullptr);  // nobody destroys what was not made
+      throw ResourceExhaustedError("libpng has no memory");
+    }
     png_set_read_fn(png, &state, png_take);
   }
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
@@ -68,7 +71,7 @@ struct PngReader {
   PngReader& operator=(const PngReader&) = delete;
 
   [[noreturn]] void refuse() const {
-    throw DataLossError("the PNG is damaged at byte " + std::to_string(state.at) + " of " + std::to_string(state.bytes.size()) + ": " + state.complaint, "decode_png");
+    throw DataLossError("the PNG is damaged at byte " + std::to_string(state.at) + " of " + std::to_string(state.bytes.size()) + ": " + state.complaint);
   }
 };
 
@@ -78,8 +81,8 @@ struct PngHeader {
   bool transparent = false;
 };
 
-/// The transformations of TensorFlow's decoder: to `channels` of `wide` (16) or 8 bits. Returns the number of passes.
-int set_transformations(png_structp png, const PngHeader& header, int channels, bool wide) {
+/// The transformations of TensorFlow's decoder: to `channels` of `wide` (16) or 8 bits.
+void set_transformations(png_structp png, const PngHeader& header, int channels, bool wide) {
   const bool wants_alpha = channels % 2 == 0, has_alpha = (header.color & PNG_COLOR_MASK_ALPHA) != 0, has_color = (header.color & PNG_COLOR_MASK_COLOR) != 0;
   if (wants_alpha && !has_alpha) {
     if (header.transparent) png_set_tRNS_to_alpha(png);
@@ -89,13 +92,12 @@ int set_transformations(png_structp png, const PngHeader& header, int channels, 
   }
   if (header.depth > 8 && !wide) png_set_strip_16(png);
   png_set_packing(png);
-  const int passes = png_set_interlace_handling(png);
+  png_set_interlace_handling(png);
   if (header.depth > 8 && wide) png_set_swap(png);
   if (header.color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (!has_color && header.depth < 8) png_set_expand_gray_1_2_4_to_8(png);
   if (channels < 3 && has_color) png_set_rgb_to_gray(png, PNG_ERROR_ACTION_NONE, 0.299, 0.587);
   if (channels >= 3 && !has_color) png_set_gray_to_rgb(png);
-  return passes;
 }
 
 /// 8 bits at the front of the elements to 16 bits.
@@ -115,7 +117,7 @@ void require_size(const Size& size, const char* format) {
 }
 
 Tensor decode_png(std::string_view bytes, std::int64_t channels, DType dtype) {
-  if (!is_png(bytes)) throw DataLossError("the file does not begin as a PNG", "decode_png");
+  if (!is_png(bytes)) throw DataLossError("the file does not begin as a PNG");
   PngReader reader(bytes);
   const png_structp png = reader.png;
   const png_infop info = reader.info;
@@ -133,7 +135,7 @@ Tensor decode_png(std::string_view bytes, std::int64_t channels, DType dtype) {
   // Deflate makes at most about 1032 bytes of one.
   const double least = double(header.height) * (double(header.width) * header.channels * header.depth / 8) / 1040;
   if (least > double(bytes.size()) + 1024)
-    throw DataLossError("a PNG of " + std::to_string(header.height) + " x " + std::to_string(header.width) + " pixels does not fit into " + std::to_string(bytes.size()) + " bytes", "decode_png");
+    throw DataLossError("a PNG of " + std::to_string(header.height) + " x " + std::to_string(header.width) + " pixels does not fit into " + std::to_string(bytes.size()) + " bytes");
 
   Tensor image = Tensor::empty({std::int64_t(header.height), std::int64_t(header.width), wanted}, dtype);
   auto* pixels = static_cast<png_bytep>(image.mutable_raw());
@@ -166,7 +168,7 @@ std::string encode_png(const Tensor& image, int compression) {
     ~Writer() { png_destroy_write_struct(&png, &info); }
   } writer{png_create_write_struct(PNG_LIBPNG_VER_STRING, &state, png_fail, png_ignore), nullptr};
   if (writer.png) writer.info = png_create_info_struct(writer.png);
-  if (!writer.info) throw ResourceExhaustedError("libpng has no memory", "encode_png");
+  if (!writer.info) throw ResourceExhaustedError("libpng has no memory");
   const auto* pixels = static_cast<const std::uint8_t*>(image.raw());
   const std::size_t line = std::size_t(shape[1] * shape[2]) * (wide ? 2 : 1);
   const bool written = guarded(writer.png, [&] {
@@ -178,8 +180,8 @@ std::string encode_png(const Tensor& image, int compression) {
     for (std::int64_t row = 0; row < shape[0]; ++row) png_write_row(writer.png, pixels + std::size_t(row) * line);
     png_write_end(writer.png, nullptr);
   });
-  if (state.out_of_memory) throw ResourceExhaustedError("there is no memory for the PNG of " + to_string(image.spec()), "encode_png");
-  if (!written) throw InvalidArgumentError(std::string("libpng refuses ") + to_string(image.spec()) + ": " + state.complaint, "encode_png");
+  if (state.out_of_memory) throw ResourceExhaustedError("there is no memory for the PNG of " + to_string(image.spec()));
+  if (!written) throw InvalidArgumentError(std::string("libpng refuses ") + to_string(image.spec()) + ": " + state.complaint);
   return out;
 }
 

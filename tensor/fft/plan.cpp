@@ -8,6 +8,7 @@
 #include <mutex>
 #include <new>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include <lockstep/tensor/base/error.h>
@@ -83,25 +84,25 @@ class FftwPlan final : public Plan<T> {
   }
   ~FftwPlan() override {
     const std::scoped_lock lock(planner());
-    for (const typename A::Handle each : {first_, second_})
-      if (each) A::destroy(each);
+    first_.reset();
+    second_.reset();
   }
 
   void run(T* in, T* out) const override {
     auto *in_complex = reinterpret_cast<typename A::Complex*>(in), *out_complex = reinterpret_cast<typename A::Complex*>(out);
     switch (kind_) {
       case Kind::forward:
-      case Kind::backward: return A::run_c2c(first_, in_complex, out_complex);
-      case Kind::real_forward: return A::run_r2c(first_, in, out_complex);
+      case Kind::backward: return A::run_c2c(first_.get(), in_complex, out_complex);
+      case Kind::real_forward: return A::run_r2c(first_.get(), in, out_complex);
       case Kind::real_backward:
-        if (second_) A::run_c2c(second_, in_complex, in_complex);
+        if (second_) A::run_c2c(second_.get(), in_complex, in_complex);
         // These have no imaginary part in the spectrum of anything real; what is given there must not count.
         for (std::int64_t row = 0, bins = last_ / 2 + 1; row < rows_; ++row) {
           in_complex[row * bins][1] = 0;
           if (last_ % 2 == 0) in_complex[row * bins + last_ / 2][1] = 0;
         }
-        return A::run_c2r(first_, in_complex, out);
-      default: return A::run_r2r(first_, in, out);
+        return A::run_c2r(first_.get(), in_complex, out);
+      default: return A::run_r2r(first_.get(), in, out);
     }
   }
 
@@ -113,26 +114,26 @@ class FftwPlan final : public Plan<T> {
     const int rank = int(dims.size());
     switch (kind_) {
       case Kind::forward:
-      case Kind::backward: first_ = A::c2c(rank, dims.data(), 0, nullptr, in_complex, out_complex, kind_ == Kind::forward ? FFTW_FORWARD : FFTW_BACKWARD, flags); break;
+      case Kind::backward: first_.reset(A::c2c(rank, dims.data(), 0, nullptr, in_complex, out_complex, kind_ == Kind::forward ? FFTW_FORWARD : FFTW_BACKWARD, flags)); break;
       case Kind::real_forward:
         for (std::size_t i = 0; i + 1 < dims.size(); ++i) dims[i].os = dims[i].is / last_ * bins;
-        first_ = A::r2c(rank, dims.data(), 0, nullptr, in, out_complex, flags);
+        first_.reset(A::r2c(rank, dims.data(), 0, nullptr, in, out_complex, flags));
         break;
       case Kind::real_backward: {
         // The other axes first, in place; then row by row.
         if (rank > 1) {
           const auto outer = axes<T>(sizes.first(sizes.size() - 1), bins);
           const typename A::Axis each_bin{.n = std::ptrdiff_t(bins), .is = 1, .os = 1};
-          second_ = A::c2c(rank - 1, outer.data(), 1, &each_bin, in_complex, in_complex, FFTW_BACKWARD, flags);
+          second_.reset(A::c2c(rank - 1, outer.data(), 1, &each_bin, in_complex, in_complex, FFTW_BACKWARD, flags));
         }
         const typename A::Axis row{.n = std::ptrdiff_t(last_), .is = 1, .os = 1}, each_row{.n = std::ptrdiff_t(rows_), .is = std::ptrdiff_t(bins), .os = std::ptrdiff_t(last_)};
-        first_ = A::c2r(1, &row, 1, &each_row, in_complex, out, flags);
+        first_.reset(A::c2r(1, &row, 1, &each_row, in_complex, out, flags));
         break;
       }
       default: {
         static constexpr fftw_r2r_kind kinds[] = {FFTW_REDFT00, FFTW_REDFT10, FFTW_REDFT01, FFTW_REDFT11};
         const std::vector<fftw_r2r_kind> each(dims.size(), kinds[int(kind_) - int(Kind::dct1)]);
-        first_ = A::r2r(rank, dims.data(), 0, nullptr, in, out, each.data(), flags);
+        first_.reset(A::r2r(rank, dims.data(), 0, nullptr, in, out, each.data(), flags));
       }
     }
     if (!first_ || (kind_ == Kind::real_backward && rank > 1 && !second_)) throw ResourceExhaustedError("FFTW has no plan for a transform of " + std::to_string(last_) + " elements");
@@ -140,7 +141,11 @@ class FftwPlan final : public Plan<T> {
 
   Kind kind_;
   std::int64_t last_, rows_ = 1;
-  typename A::Handle first_ = nullptr, second_ = nullptr;
+  /// Holds planner(): also where the constructor throws.
+  struct Destroy {
+    void operator()(typename A::Handle plan) const { A::destroy(plan); }
+  };
+  std::unique_ptr<std::remove_pointer_t<typename A::Handle>, Destroy> first_, second_;
 };
 
 /// Plans by size, the latest used first. A program that meets ever new sizes keeps this many.

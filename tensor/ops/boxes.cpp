@@ -4,6 +4,7 @@
 #include <cmath>
 #include <queue>
 
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -164,7 +165,7 @@ BoundKernel draw_cpu(const BindContext& context) {
 OpDef suppression(std::string_view name, std::string_view doc, void (*infer)(InferContext&), Tensors (*cpu)(const OpCall&, std::span<const Tensor>)) {
   const Sample::Operand boxes{.dtype = float32, .shape = {6, 4}, .low = 0, .high = 1}, scores{.dtype = float32, .shape = {6}, .low = 0, .high = 1};
   return {.name = name, .doc = doc, .family = "image", .min_inputs = 2, .max_inputs = 2,
-          .attrs = {image::integer_attr("max_output_size"), image::number_attr("iou_threshold", 0.5), image::number_attr("score_threshold", -INFINITY)}, .dtypes = same(dtypes(float32, float64)), .infer = infer,
+          .attrs = {attrs::integer("max_output_size"), attrs::number("iou_threshold", 0.5), attrs::number("score_threshold", -INFINITY)}, .dtypes = same(dtypes(float32, float64)), .infer = infer,
           .gradient = not_differentiable("its result is a choice"), .onnx = no_onnx("exported as NonMaxSuppression, which has batches"),
           .samples = {{.inputs = {boxes, scores}, .attrs = {{"max_output_size", std::int64_t(4)}, {"iou_threshold", 0.2}}}}, .cpu_dynamic = cpu};
 }
@@ -175,7 +176,7 @@ std::vector<OpDef> boxes_rows() {
   std::vector<OpDef> rows;
   rows.push_back(suppression("image_non_max_suppression", "indices of the boxes that remain when each, the best score first, takes out those that overlap it too much", suppression_infer, suppression_cpu<false>));
   rows.push_back(suppression("image_non_max_suppression_with_scores", "indices and scores; a sigma lets overlapping boxes lose score instead", with_scores_infer, suppression_cpu<true>));
-  rows.back().attrs.push_back(image::number_attr("soft_nms_sigma", 0));
+  rows.back().attrs.push_back(attrs::number("soft_nms_sigma", 0));
   rows.back().samples.push_back(rows.back().samples.front());
   rows.back().samples.back().attrs.push_back({"soft_nms_sigma", 0.5});
   rows.push_back({.name = "image_draw_bounding_boxes", .doc = "images with one-pixel frames around boxes, in turns of the colours", .family = "image", .min_inputs = 3, .max_inputs = 3, .dtypes = each(kFloats, dtypes(float32), dtypes(float32)), .infer = draw_infer,

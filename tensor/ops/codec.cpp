@@ -6,6 +6,7 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -21,19 +22,15 @@ const std::string& bytes_of(Files in) { return in[0].data<std::string>()[0]; }
 
 /// The codecs know no row; their errors get its name.
 template <class F>
-Tensor in_the_name_of(const OpCall& call, F&& f) {
-  const auto plain = [](const Error& error) {  // without the "[codec] " in front
-    const std::string text = error.what();
-    return error.op().empty() ? text : text.substr(error.op().size() + 3);
-  };
+Tensor in_the_name_of(std::string_view op, F&& f) {
   try {
     return f();
   } catch (const DataLossError& error) {
-    throw DataLossError(plain(error), call.op().name);
+    throw DataLossError(error.what(), op);
   } catch (const ResourceExhaustedError& error) {
-    throw ResourceExhaustedError(plain(error), call.op().name);
+    throw ResourceExhaustedError(error.what(), op);
   } catch (const InvalidArgumentError& error) {
-    throw InvalidArgumentError(plain(error), call.op().name);
+    throw InvalidArgumentError(error.what(), op);
   }
 }
 
@@ -56,7 +53,7 @@ void decode_png_infer(InferContext& context) {
   context.output(dtype, Shape::unknown());
 }
 Tensors decode_png_cpu(const OpCall& call, Files in) {
-  return {in_the_name_of(call, [&] { return codecs::decode_png(bytes_of(in), call.integer("channels"), call.dtype("dtype")); })};
+  return {in_the_name_of(call.op().name, [&] { return codecs::decode_png(bytes_of(in), call.integer("channels"), call.dtype("dtype")); })};
 }
 
 void decode_jpeg_infer(InferContext& context) {
@@ -71,7 +68,7 @@ void decode_jpeg_infer(InferContext& context) {
 Tensors decode_jpeg_cpu(const OpCall& call, Files in) {
   const codecs::JpegDecoding options{.channels = call.integer("channels"), .ratio = int(call.integer("ratio")), .fancy_upscaling = call.boolean("fancy_upscaling"), .try_recover_truncated = call.boolean("try_recover_truncated"),
                                      .acceptable_fraction = call.number("acceptable_fraction"), .accurate = call.text("dct_method") == "INTEGER_ACCURATE"};
-  return {in_the_name_of(call, [&] { return codecs::decode_jpeg(bytes_of(in), options); })};
+  return {in_the_name_of(call.op().name, [&] { return codecs::decode_jpeg(bytes_of(in), options); })};
 }
 
 void decode_image_infer(InferContext& context) {
@@ -86,7 +83,7 @@ Tensors decode_image_cpu(const OpCall& call, Files in) {
   const DType dtype = call.dtype("dtype");
   const std::int64_t channels = call.integer("channels");
   const Unheard unheard;  // the conversion is part of this op
-  const Tensor image = in_the_name_of(call, [&] {
+  const Tensor image = in_the_name_of(call.op().name, [&] {
     // (Of a PNG all 16 bits count, unless 8 are asked for.)
     if (codecs::is_png(bytes)) return codecs::decode_png(bytes, channels, dtype == uint8 ? uint8 : uint16);
     if (!codecs::is_jpeg(bytes)) throw DataLossError("the file begins neither as a PNG nor as a JPEG");
@@ -107,7 +104,7 @@ void jpeg_shape_infer(InferContext& context) {
   context.output(int32, {3});
 }
 Tensors jpeg_shape_cpu(const OpCall& call, Files in) {
-  return {in_the_name_of(call, [&] {
+  return {in_the_name_of(call.op().name, [&] {
     const codecs::Size size = codecs::jpeg_size(bytes_of(in));
     return constant(std::vector<std::int32_t>{std::int32_t(size.height), std::int32_t(size.width), std::int32_t(size.channels)});
   })};
@@ -134,7 +131,7 @@ Tensor as_string(std::string bytes) {
   return result;
 }
 Tensors encode_png_cpu(const OpCall& call, Files in) {
-  return {in_the_name_of(call, [&] { return as_string(codecs::encode_png(in[0], int(call.integer("compression")))); })};
+  return {in_the_name_of(call.op().name, [&] { return as_string(codecs::encode_png(in[0], int(call.integer("compression")))); })};
 }
 void encode_jpeg_infer(InferContext& context) {
   require_picture(context, {1, 3}, 65500);
@@ -144,7 +141,7 @@ void encode_jpeg_infer(InferContext& context) {
 }
 Tensors encode_jpeg_cpu(const OpCall& call, Files in) {
   const codecs::JpegEncoding options{.quality = int(call.integer("quality")), .progressive = call.boolean("progressive"), .optimize_size = call.boolean("optimize_size"), .chroma_downsampling = call.boolean("chroma_downsampling")};
-  return {in_the_name_of(call, [&] { return as_string(codecs::encode_jpeg(in[0], options)); })};
+  return {in_the_name_of(call.op().name, [&] { return as_string(codecs::encode_jpeg(in[0], options)); })};
 }
 
 // ---- adjust_jpeg_quality
@@ -157,9 +154,9 @@ void jpeg_quality_infer(InferContext& context) {
 }
 /// Of bytes: a kernel of its own, whose shape is known where that of a file is not.
 BoundKernel recompressed_cpu(const BindContext& context) {
-  return [shape = context.shape(0), quality = int(context.integer("quality"))](Inputs in, Outputs out) {
+  return [shape = context.shape(0), quality = int(context.integer("quality")), op = context.op().name](Inputs in, Outputs out) {
     const Tensor picture = Tensor::borrow(const_cast<void*>(in[0]), shape, uint8, {});
-    const Tensor seen = codecs::decode_jpeg(codecs::encode_jpeg(picture, {.quality = quality}), {.channels = image::channels_of(shape)});
+    const Tensor seen = in_the_name_of(op, [&] { return codecs::decode_jpeg(codecs::encode_jpeg(picture, {.quality = quality}), {.channels = image::channels_of(shape)}); });
     std::copy_n(static_cast<const std::uint8_t*>(seen.raw()), shape.numel(), static_cast<std::uint8_t*>(out[0]));
   };
 }
@@ -191,22 +188,22 @@ OpDef picture_row(std::string_view name, std::string_view doc, DTypeSet dtypes, 
 }  // namespace
 
 std::vector<OpDef> codec_rows() {
-  const AttrDef channels = image::integer_attr("channels", 0), dtype{.name = "dtype", .type = AttrType::dtype, .fallback = uint8}, quality = image::integer_attr("quality", 95);
+  const AttrDef channels = attrs::integer("channels", 0), dtype{.name = "dtype", .type = AttrType::dtype, .fallback = uint8}, quality = attrs::integer("quality", 95);
   std::vector<OpDef> rows;
   rows.push_back(file_row("image_decode_image", "the (height, width, channels) of a PNG or JPEG file", {channels, dtype}, decode_image_infer, decode_image_cpu, some_jpeg, {{"dtype", float32}}));
   rows.push_back(file_row("image_decode_png", "the (height, width, channels) of a PNG file; uint16 keeps 16 bits", {channels, dtype}, decode_png_infer, decode_png_cpu, some_png));
-  rows.push_back(file_row("image_decode_jpeg", "the uint8 (height, width, channels) of a JPEG file, one ratio-th as high and wide", {channels, image::integer_attr("ratio", 1), image::boolean_attr("fancy_upscaling", true), image::boolean_attr("try_recover_truncated", false),
-                          image::number_attr("acceptable_fraction", 1), image::text_attr("dct_method", "")}, decode_jpeg_infer, decode_jpeg_cpu, some_jpeg));
+  rows.push_back(file_row("image_decode_jpeg", "the uint8 (height, width, channels) of a JPEG file, one ratio-th as high and wide", {channels, attrs::integer("ratio", 1), attrs::boolean("fancy_upscaling", true), attrs::boolean("try_recover_truncated", false),
+                          attrs::number("acceptable_fraction", 1), attrs::text("dct_method", "")}, decode_jpeg_infer, decode_jpeg_cpu, some_jpeg));
   rows.push_back(file_row("image_extract_jpeg_shape", "int32 height, width and channels of a JPEG file's header", {}, jpeg_shape_infer, jpeg_shape_cpu, some_jpeg));
   rows.push_back(file_row("image_is_jpeg", "does the file begin as a JPEG?", {}, is_jpeg_infer, nullptr, nullptr));
   rows.back().cpu = is_jpeg_cpu;
-  rows.push_back(picture_row("image_encode_png", "the PNG file of an image of 1 to 4 channels", dtypes(uint8, uint16), {image::integer_attr("compression", -1)}, encode_png_infer));
+  rows.push_back(picture_row("image_encode_png", "the PNG file of an image of 1 to 4 channels", dtypes(uint8, uint16), {attrs::integer("compression", -1)}, encode_png_infer));
   rows.back().cpu_dynamic = encode_png_cpu;
-  rows.push_back(picture_row("image_encode_jpeg", "the JPEG file of an image of 1 or 3 channels", dtypes(uint8), {quality, image::boolean_attr("progressive", false), image::boolean_attr("optimize_size", false), image::boolean_attr("chroma_downsampling", true)}, encode_jpeg_infer));
+  rows.push_back(picture_row("image_encode_jpeg", "the JPEG file of an image of 1 or 3 channels", dtypes(uint8), {quality, attrs::boolean("progressive", false), attrs::boolean("optimize_size", false), attrs::boolean("chroma_downsampling", true)}, encode_jpeg_infer));
   rows.back().cpu_dynamic = encode_jpeg_cpu;
   rows.push_back(picture_row("image_recompressed_jpeg", "an image of bytes after it was stored as JPEG", dtypes(uint8), {quality}, jpeg_quality_infer));
   rows.back().cpu = recompressed_cpu;
-  rows.push_back(image::composed("image_adjust_jpeg_quality", "the image after it was stored as JPEG", kReal, {image::integer_attr("quality")}, jpeg_quality_infer, jpeg_quality_of, {{.inputs = {{.dtype = uint8, .shape = {3, 4, 3}, .low = 0, .high = 255}}, .attrs = {{"quality", std::int64_t(80)}}}}));
+  rows.push_back(image::composed("image_adjust_jpeg_quality", "the image after it was stored as JPEG", kReal, {attrs::integer("quality")}, jpeg_quality_infer, jpeg_quality_of, {{.inputs = {{.dtype = uint8, .shape = {3, 4, 3}, .low = 0, .high = 255}}, .attrs = {{"quality", std::int64_t(80)}}}}));
   return rows;
 }
 

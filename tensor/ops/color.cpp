@@ -7,36 +7,19 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
 namespace {
 
+using image::largest_value;
+using image::saturated;
+using image::value_bits;
 using Images = std::span<const Tensor>;
 
 // ---- dtypes
-
-/// Bits of an integer's largest value.
-int value_bits(DType dtype) { return int(itemsize(dtype)) * 8 - (kSigned.contains(dtype) ? 1 : 0); }
-double largest_value(DType dtype) { return std::ldexp(1.0, value_bits(dtype)) - 1; }
-
-/// To an integer dtype: what lies beyond it becomes its smallest or largest value.
-Tensor saturated(const Tensor& x, DType dtype) {
-  const double high = std::ldexp(1.0, value_bits(dtype)), low = kSigned.contains(dtype) ? -high : 0;
-  double top = high - 1;
-  // The largest number below 2^bits that the float has.
-  if (is_float(x.dtype()) && x.dtype() != float64 && value_bits(dtype) > 24) top = double(std::nextafter(float(high), 0.0f));
-  else if (value_bits(dtype) > 53) top = std::nextafter(high, 0.0);
-  if (is_integer(x.dtype())) {
-    const bool fits_high = value_bits(x.dtype()) <= value_bits(dtype), fits_low = !kSigned.contains(x.dtype()) || (kSigned.contains(dtype) && fits_high);
-    if (fits_high && fits_low) return cast(x, dtype);
-    const double most = fits_high ? std::nextafter(std::ldexp(1.0, value_bits(x.dtype())), 0.0) : top;
-    return cast(clip_by_value(x, fits_low ? (kSigned.contains(x.dtype()) ? -std::ldexp(1.0, value_bits(x.dtype())) : 0.0) : low, most), dtype);
-  }
-  if (x.dtype() == float16 && top > 65504) return cast(clip_by_value(cast(x, float32), low, top), dtype);
-  return cast(clip_by_value(x, low, top), dtype);
-}
 
 Tensor converted(const Tensor& x, DType dtype, bool saturate) {
   const DType from = x.dtype();
@@ -75,8 +58,8 @@ void rgb_infer(InferContext& context) {
 
 Tensors brightness_of(const OpCall& call, Images in) { return {back_to(as_float(in[0]) + call.number("delta"), in[0].dtype(), true)}; }
 Tensors contrast_of(const OpCall& call, Images in) {
-  const Tensor x = as_float(in[0]), mean = reduce_mean(x, {-3, -2}, true);
-  return {back_to((x - mean) * call.number("factor") + mean, in[0].dtype(), true)};
+  const Tensor x = as_float(in[0]);
+  return {back_to(image::with_contrast(x, scalar(call.number("factor"), x.dtype())), in[0].dtype(), true)};
 }
 void gamma_infer(InferContext& context) {
   if (!(context.number("gamma") >= 0)) context.refuse("gamma must not be negative, got " + to_string(context.scalar("gamma")));
@@ -119,15 +102,12 @@ void hue_infer(InferContext& context) {
   if (!(std::fabs(context.number("delta")) <= 1)) context.refuse("delta must be in [-1, 1], got " + to_string(context.scalar("delta")));
 }
 Tensors hue_of(const OpCall& call, Images in) {
-  Channels hsv = to_hsv(channels(as_float(in[0])));
-  const Tensor turned = hsv.a + call.number("delta");
-  hsv.a = turned - floor(turned);
-  return {back_to(joined_channels(to_rgb(hsv)), in[0].dtype(), false)};
+  const Tensor x = as_float(in[0]);
+  return {back_to(image::with_hue(x, scalar(call.number("delta"), x.dtype())), in[0].dtype(), false)};
 }
 Tensors saturation_of(const OpCall& call, Images in) {
-  Channels hsv = to_hsv(channels(as_float(in[0])));
-  hsv.b = clip_by_value(hsv.b * call.number("factor"), 0.0, 1.0);
-  return {back_to(joined_channels(to_rgb(hsv)), in[0].dtype(), false)};
+  const Tensor x = as_float(in[0]);
+  return {back_to(image::with_saturation(x, scalar(call.number("factor"), x.dtype())), in[0].dtype(), false)};
 }
 
 // ---- linear spaces
@@ -181,9 +161,40 @@ Tensors standardized_of(const OpCall&, Images in) {
 
 }  // namespace
 
+Tensor image::saturated(const Tensor& x, DType dtype) {
+  const double high = std::ldexp(1.0, value_bits(dtype)), low = kSigned.contains(dtype) ? -high : 0;
+  double top = high - 1;
+  // The largest number below 2^bits that the float has.
+  if (is_float(x.dtype()) && x.dtype() != float64 && value_bits(dtype) > 24) top = double(std::nextafter(float(high), 0.0f));
+  else if (value_bits(dtype) > 53) top = std::nextafter(high, 0.0);
+  if (is_integer(x.dtype())) {
+    const bool fits_high = value_bits(x.dtype()) <= value_bits(dtype), fits_low = !kSigned.contains(x.dtype()) || (kSigned.contains(dtype) && fits_high);
+    if (fits_high && fits_low) return cast(x, dtype);
+    const double most = fits_high ? std::nextafter(std::ldexp(1.0, value_bits(x.dtype())), 0.0) : top;
+    return cast(clip_by_value(x, fits_low ? (kSigned.contains(x.dtype()) ? -std::ldexp(1.0, value_bits(x.dtype())) : 0.0) : low, most), dtype);
+  }
+  if (x.dtype() == float16 && top > 65504) return cast(clip_by_value(cast(x, float32), low, top), dtype);
+  return cast(clip_by_value(x, low, top), dtype);
+}
+
+Tensor image::with_contrast(const Tensor& x, const Tensor& factor) {
+  const Tensor mean = reduce_mean(x, {-3, -2}, true);
+  return (x - mean) * factor + mean;
+}
+Tensor image::with_hue(const Tensor& x, const Tensor& delta) {
+  Channels hsv = to_hsv(channels(x));
+  const Tensor turned = hsv.a + delta;
+  hsv.a = turned - floor(turned);
+  return joined_channels(to_rgb(hsv));
+}
+Tensor image::with_saturation(const Tensor& x, const Tensor& factor) {
+  Channels hsv = to_hsv(channels(x));
+  hsv.b = clip_by_value(hsv.b * factor, 0.0, 1.0);
+  return joined_channels(to_rgb(hsv));
+}
+
 std::vector<OpDef> color_rows() {
   using image::composed;
-  using image::number_attr;
   const DTypeSet real = kReal;
   // Away from the edges between colours, where hues have kinks.
   const auto distinct = [](std::span<const Tensor> drawn) -> Tensors {
@@ -194,14 +205,14 @@ std::vector<OpDef> color_rows() {
   const std::vector<Sample> plain{{.inputs = {x}}, {.inputs = {{.shape = {3, 2, 3}, .low = 0.1, .high = 0.9}}}};
   const auto with = [&](AttrList attrs) { return std::vector<Sample>{{.inputs = {x}, .attrs = std::move(attrs)}}; };
   const auto by_colour = [&](AttrList attrs) { return std::vector<Sample>{{.inputs = {x}, .attrs = std::move(attrs), .prepare = distinct}}; };
-  const std::vector<AttrDef> delta{number_attr("delta")}, factor{number_attr("factor")};
+  const std::vector<AttrDef> delta{attrs::number("delta")}, factor{attrs::number("factor")};
   std::vector<OpDef> rows;
-  rows.push_back(composed("image_convert_image_dtype", "integers in their whole range, floats in [0, 1]; saturate clips where a cast would wrap", real, {{.name = "dtype", .type = AttrType::dtype, .required = true}, image::boolean_attr("saturate", false)}, convert_infer, convert_of,
+  rows.push_back(composed("image_convert_image_dtype", "integers in their whole range, floats in [0, 1]; saturate clips where a cast would wrap", real, {{.name = "dtype", .type = AttrType::dtype, .required = true}, attrs::boolean("saturate", false)}, convert_infer, convert_of,
                           {{.inputs = {x}, .attrs = {{"dtype", float64}}}, {.inputs = {{.shape = {2, 3}, .low = 0}}, .attrs = {{"dtype", uint8}, {"saturate", true}}}, {.inputs = {{.dtype = uint8, .shape = {2, 3}, .low = 0, .high = 255}}, .attrs = {{"dtype", float64}}},
                            {.inputs = {{.dtype = uint16, .shape = {2, 3}, .low = 0, .high = 65535}}, .attrs = {{"dtype", int8}}}}));
   rows.push_back(composed("image_adjust_brightness", "x + delta", real, delta, rules::like_first, brightness_of, with({{"delta", 0.1}})));
   rows.push_back(composed("image_adjust_contrast", "(x - mean) factor + mean, the mean of each channel", real, factor, like_images, contrast_of, with({{"factor", 1.5}})));
-  rows.push_back(composed("image_adjust_gamma", "gain x^gamma", real, {number_attr("gamma", 1), number_attr("gain", 1)}, gamma_infer, gamma_of, with({{"gamma", 2.2}, {"gain", 0.9}})));
+  rows.push_back(composed("image_adjust_gamma", "gain x^gamma", real, {attrs::number("gamma", 1), attrs::number("gain", 1)}, gamma_infer, gamma_of, with({{"gamma", 2.2}, {"gain", 0.9}})));
   rows.push_back(composed("image_adjust_hue", "hues turned by delta of a whole turn", real, delta, hue_infer, hue_of, by_colour({{"delta", 0.15}})));
   rows.push_back(composed("image_adjust_saturation", "saturations times factor, at most 1", real, factor, rgb_infer, saturation_of, by_colour({{"factor", 0.5}})));
   rows.push_back(composed("image_per_image_standardization", "(x - mean) / max(stddev, 1 / sqrt(pixels)) of each image", real, {}, standardized_infer, standardized_of, plain));

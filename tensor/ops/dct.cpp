@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/fft.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -54,7 +55,7 @@ BoundKernel cosines_cpu(const BindContext& context) {
 /// The transposed matrices: type 4 is symmetric, 2 and 3 are each other's but for the first element, 1 its own but for both ends.
 Gradients cosines_gradient(G context) {
   const Tensor up = context.upstream();
-  if (!up.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "signal_cosines");
+  grads::require_known(up, "signal_cosines");
   const std::int64_t n = up.shape().dim(-1);
   switch (context.integer("type")) {
     case 1: return {cosines(up * edged(n, 1, 0.5, true, up.dtype()), 1) * edged(n, 1, 2, true, up.dtype())};
@@ -90,21 +91,8 @@ void dct_infer(InferContext& context) {
 
 template <bool Inverse>
 Tensors dct_of(const OpCall& call, std::span<const Tensor> inputs) {
-  Tensor x = inputs[0];
-  std::int64_t n = x.shape().dim(-1);
-  if (!call.is_none("n") && call.integer("n") != n) {
-    const std::int64_t wanted = call.integer("n");
-    if (wanted < n) {
-      Ints size(x.shape().begin(), x.shape().end());
-      size.back() = wanted;
-      x = slice(x, Ints(size.size(), 0), size);
-    } else {
-      IntLists paddings(std::size_t(x.ndim()), Ints{0, 0});
-      paddings.back()[1] = wanted - n;
-      x = pad(x, paddings);
-    }
-    n = wanted;
-  }
+  const Tensor x = call.is_none("n") ? inputs[0] : fft::fitted_to(inputs[0], {call.integer("n")});
+  const std::int64_t n = x.shape().dim(-1);
   const std::int64_t type = true_type<Inverse>(call);
   if (!is_ortho(call)) return {cosines(x, type)};
   const double edge = std::sqrt(0.25 / double(n)), inner = std::sqrt(0.5 / double(n));
@@ -123,20 +111,20 @@ OpDef row(std::string_view name, std::string_view doc, void (*infer)(InferContex
 
 std::vector<OpDef> dct_rows() {
   std::vector<OpDef> rows;
-  const AttrDef type{.name = "type", .type = AttrType::integer, .fallback = std::int64_t(2)};
+  const AttrDef type = attrs::integer("type", 2);
   const Sample::Operand x{.shape = {2, 5}};
   rows.push_back(row("signal_cosines", "the unscaled cosine transform of type 1 to 4 along the last axis", cosines_infer));
   rows.back().attrs = {type};
   rows.back().gradient = cosines_gradient;
   rows.back().cpu = cosines_cpu;
   for (std::int64_t t = 1; t <= 4; ++t) rows.back().samples.push_back({.inputs = {x}, .attrs = {{"type", t}}});
-  const std::vector<AttrDef> attrs{type, {.name = "n", .type = AttrType::any, .doc = "none, or the length to crop or pad to first"}, {.name = "norm", .type = AttrType::any, .doc = "none or \"ortho\""}};
+  const std::vector<AttrDef> sized{type, {.name = "n", .type = AttrType::any, .doc = "none, or the length to crop or pad to first"}, {.name = "norm", .type = AttrType::any, .doc = "none or \"ortho\""}};
   rows.push_back(row("signal_dct", "the cosine transform of type 1 to 4 along the last axis", dct_infer<false>));
   rows.back().compose = dct_of<false>;
   rows.push_back(row("signal_idct", "the inverse of the cosine transform of that type, unscaled unless norm is \"ortho\"", dct_infer<true>));
   rows.back().compose = dct_of<true>;
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    rows[i].attrs = attrs;
+    rows[i].attrs = sized;
     for (const std::int64_t t : {2, 3, 4}) rows[i].samples.push_back({.inputs = {x}, .attrs = {{"type", t}, {"norm", std::string("ortho")}}});
     for (const std::int64_t n : {3, 7}) rows[i].samples.push_back({.inputs = {x}, .attrs = {{"n", n}}});
   }

@@ -7,6 +7,7 @@
 
 #include <lockstep/tensor/complex.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/signal.h>
 
@@ -14,6 +15,7 @@ namespace lockstep {
 namespace {
 
 using G = const GradContext&;
+using fft::fitted_to;
 using fft::Kind;
 
 DType real_of(DType dtype) { return dtype == complex64 ? float32 : float64; }
@@ -113,24 +115,6 @@ BoundKernel real_back_cpu(const BindContext& context) {
 
 // ---- gradients
 
-/// x cropped, or padded with zeros, at the end of its last axes.
-Tensor fitted_to(const Tensor& x, const Ints& sizes) {
-  const int rank = int(sizes.size());
-  Ints begin(std::size_t(x.ndim()), 0), size(x.shape().begin(), x.shape().end());
-  IntLists paddings(std::size_t(x.ndim()), Ints{0, 0});
-  bool crops = false, pads = false;
-  for (int i = 0; i < rank; ++i) {
-    const auto axis = std::size_t(x.ndim() - rank + i);
-    const std::int64_t wanted = sizes[std::size_t(i)];
-    crops = crops || wanted < size[axis];
-    pads = pads || wanted > size[axis];
-    paddings[axis][1] = std::max<std::int64_t>(0, wanted - size[axis]);
-    size[axis] = std::min(size[axis], wanted);
-  }
-  const Tensor cropped = crops ? slice(x, begin, size) : x;
-  return pads ? pad(cropped, paddings) : cropped;
-}
-
 /// How often a bin of half a spectrum stands in the whole one, times `scale`, as complex numbers; or one over that.
 Tensor bin_counts(std::int64_t length, DType dtype, double scale, bool inverse) {
   const std::int64_t bins = length / 2 + 1;
@@ -151,26 +135,22 @@ Tensor real_adjoint(const Tensor& up, const Ints& sizes) {
   return transformed<Rank, 3>(up * bin_counts(sizes.back(), up.dtype(), double(product(sizes)), true), {{"fft_length", sizes}});
 }
 
-void require_known_shape(const Tensor& x, std::string_view op) {
-  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", op);
-}
-
 template <int Rank, bool Back>
 Gradients complex_gradient_fft(G context) {
-  require_known_shape(context.input(0), context.op().name);
+  grads::require_known(context.input(0), context.op().name);
   const double n = double(product(last_sizes(context.input(0).shape(), Rank)));
   const Tensor up = context.upstream();
   return {transformed<Rank, Back ? 0 : 1>(up) * scalar(Back ? 1 / n : n, up.dtype())};
 }
 template <int Rank>
 Gradients real_gradient(G context) {
-  require_known_shape(context.input(0), context.op().name);
+  grads::require_known(context.input(0), context.op().name);
   const Shape& x = context.input(0).shape();
   return {fitted_to(real_adjoint<Rank>(context.upstream(), real_sizes<Rank>(context, x, false)), last_sizes(x, Rank))};
 }
 template <int Rank>
 Gradients real_back_gradient(G context) {
-  require_known_shape(context.input(0), context.op().name);
+  grads::require_known(context.input(0), context.op().name);
   const Shape& x = context.input(0).shape();
   const Ints sizes = real_sizes<Rank>(context, x, true);
   const Tensor spectrum = transformed<Rank, 2>(context.upstream(), {{"fft_length", sizes}});
@@ -185,7 +165,7 @@ struct Framing {
 Framing framing_of(const OpCall& call, const Shape& x, const Shape& window) {
   Framing f{.samples = x[x.ndim() - 1], .length = window[0], .step = call.integer("frame_step"), .fft_length = call.integer("fft_length")};
   for (int i = 0; i < x.ndim() - 1; ++i) f.rows *= x[i];
-  f.frames = call.boolean("pad_end") ? f.samples / f.step + (f.samples % f.step != 0) : f.samples < f.length ? 0 : 1 + (f.samples - f.length) / f.step;
+  f.frames = fft::frame_count(f.samples, f.length, f.step, call.boolean("pad_end"));
   f.bins = f.fft_length / 2 + 1;
   return f;
 }
@@ -222,7 +202,7 @@ BoundKernel framed_rfft_cpu(const BindContext& context) {
   return context.dtype_of(0) == float32 ? bind_framed<float>(f) : bind_framed<double>(f);
 }
 Gradients framed_rfft_gradient(G context) {
-  require_known_shape(context.input(0), context.op().name);
+  grads::require_known(context.input(0), context.op().name);
   const Tensor &x = context.input(0), &window = context.input(1);
   const Framing f = framing_of(context, x.shape(), window.shape());
   const Tensor frames = fitted_to(real_adjoint<1>(context.upstream(), {f.fft_length}), {f.length});
@@ -260,16 +240,33 @@ void add_rank(std::vector<OpDef>& rows) {
 
 }  // namespace
 
+Tensor fft::fitted_to(const Tensor& x, const Ints& sizes) {
+  const int rank = int(sizes.size());
+  Ints begin(std::size_t(x.ndim()), 0), size(x.shape().begin(), x.shape().end());
+  IntLists paddings(std::size_t(x.ndim()), Ints{0, 0});
+  bool crops = false, pads = false;
+  for (int i = 0; i < rank; ++i) {
+    const auto axis = std::size_t(x.ndim() - rank + i);
+    const std::int64_t wanted = sizes[std::size_t(i)];
+    crops = crops || wanted < size[axis];
+    pads = pads || wanted > size[axis];
+    paddings[axis][1] = std::max<std::int64_t>(0, wanted - size[axis]);
+    size[axis] = std::min(size[axis], wanted);
+  }
+  const Tensor cropped = crops ? slice(x, begin, size) : x;
+  return pads ? pad(cropped, paddings) : cropped;
+}
+
 std::vector<OpDef> fft_rows() {
   std::vector<OpDef> rows;
   add_rank<1>(rows);
   add_rank<2>(rows);
   add_rank<3>(rows);
-  const auto attrs = [](std::int64_t step, std::int64_t length, bool pad_end) { return AttrList{{"frame_step", step}, {"fft_length", length}, {"pad_end", pad_end}}; };
+  const auto framed = [](std::int64_t step, std::int64_t length, bool pad_end) { return AttrList{{"frame_step", step}, {"fft_length", length}, {"pad_end", pad_end}}; };
   rows.push_back(row("signal_framed_rfft", "the half spectra of the frames of signals (operand 0) times a window (operand 1)", dtypes(float32, float64),
-                     {{.name = "frame_step", .type = AttrType::integer, .required = true}, {.name = "fft_length", .type = AttrType::integer, .required = true}, {.name = "pad_end", .type = AttrType::boolean, .fallback = false}},
+                     {attrs::integer("frame_step"), attrs::integer("fft_length"), attrs::boolean("pad_end", false)},
                      framed_rfft_infer, framed_rfft_cpu, framed_rfft_gradient,
-                     {{.inputs = {{.shape = {2, 11}}, {.shape = {4}}}, .attrs = attrs(2, 6, false)}, {.inputs = {{.shape = {7}}, {.shape = {4}}}, .attrs = attrs(3, 3, true)}}));
+                     {{.inputs = {{.shape = {2, 11}}, {.shape = {4}}}, .attrs = framed(2, 6, false)}, {.inputs = {{.shape = {7}}, {.shape = {4}}}, .attrs = framed(3, 3, true)}}));
   rows.back().min_inputs = rows.back().max_inputs = 2;
   return rows;
 }

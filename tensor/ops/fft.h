@@ -1,10 +1,10 @@
 #pragma once
 // What the rows of transforms share: one transform for each index of the leading axes, over aligned copies, in parallel.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <memory>
 #include <new>
 
 #include <lockstep/tensor/base/parallel.h>
@@ -49,7 +49,7 @@ void transform_rows(const Plan<T>& plan, std::int64_t rows, Load&& load, Store&&
   if (failed) throw ResourceExhaustedError("there is no memory for a transform of " + std::to_string(plan.in_count) + " numbers");
 }
 
-/// The n-th part of `from` numbers, scaled.
+/// `count` numbers, scaled.
 template <class T>
 void scaled_copy(const T* from, T* to, std::int64_t count, T scale) {
   if (scale == T(1)) {
@@ -62,6 +62,15 @@ void scaled_copy(const T* from, T* to, std::int64_t count, T scale) {
 /// Refuses lengths that cannot be transformed.
 inline void require_length(const InferContext& context, std::int64_t length, std::int64_t least = 1) {
   if (length < least || length > (std::int64_t(1) << 30)) context.refuse("the axes to transform must have " + std::to_string(least) + " to 2^30 elements, got " + std::to_string(length));
+}
+
+/// x cropped, or padded with zeros, at the end of its last axes to these sizes.
+Tensor fitted_to(const Tensor& x, const Ints& sizes);
+
+/// Frames of `length` that begin every `step` of n elements; with pad_end also those that reach beyond the end.
+inline std::int64_t frame_count(std::int64_t n, std::int64_t length, std::int64_t step, bool pad_end) {
+  if (pad_end) return n / step + (n % step != 0);
+  return n < length ? 0 : 1 + (n - length) / step;
 }
 
 }  // namespace lockstep::fft

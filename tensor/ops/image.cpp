@@ -7,7 +7,11 @@
 
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
+#include <lockstep/tensor/ops/attr_defs.h>
+#include <lockstep/tensor/ops/fft.h>
 #include <lockstep/tensor/ops/rules.h>
+#include <lockstep/tensor/ops/window.h>
 #include <lockstep/tensor/signal.h>
 
 namespace lockstep {
@@ -19,13 +23,11 @@ using image::width_of;
 using image::with_size;
 using Images = std::span<const Tensor>;
 
-Ints sizes_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
 Tensor cropped(const Tensor& x, std::int64_t top, std::int64_t left, std::int64_t height, std::int64_t width) {
   Ints begin(std::size_t(x.ndim()), 0);
   begin[std::size_t(rows_axis(x.shape()))] = top;
   begin[std::size_t(rows_axis(x.shape()) + 1)] = left;
-  return slice(x, begin, sizes_of(with_size(x.shape(), height, width)));
+  return slice(x, begin, array::list(with_size(x.shape(), height, width)));
 }
 Tensor padded(const Tensor& x, std::int64_t top, std::int64_t left, std::int64_t height, std::int64_t width) {
   IntLists paddings(std::size_t(x.ndim()), Ints{0, 0});
@@ -38,16 +40,16 @@ Tensor padded(const Tensor& x, std::int64_t top, std::int64_t left, std::int64_t
 
 void require_target(const InferContext& context) {
   image::require_images(context);
-  image::require_size(context, "height");
-  image::require_size(context, "width");
+  attrs::require_size(context, "height");
+  attrs::require_size(context, "width");
 }
 void target_output(InferContext& context) { context.output(context.dtype_of(0), with_size(context.shape(0), context.integer("height"), context.integer("width"))); }
 
 template <bool Pads>
 void box_infer(InferContext& context) {
   require_target(context);
-  image::require_size(context, "offset_height", 0);
-  image::require_size(context, "offset_width", 0);
+  attrs::require_size(context, "offset_height", 0);
+  attrs::require_size(context, "offset_width", 0);
   const Shape& x = context.shape(0);
   const std::int64_t outer[] = {Pads ? context.integer("height") : height_of(x), Pads ? context.integer("width") : width_of(x)};
   const std::int64_t inner[] = {Pads ? height_of(x) : context.integer("height"), Pads ? width_of(x) : context.integer("width")};
@@ -125,42 +127,30 @@ Tensors rot90_of(const OpCall& call, Images in) {
 // ---- patches: frames along the rows, then along the columns
 
 struct Patches {
-  std::array<std::int64_t, 2> size, stride, rate, span, count, before{}, after{};
+  Ints size, stride, rate;
+  std::array<std::int64_t, 2> span{}, count{};
+  IntLists paddings;
 };
 /// One number for both axes, or one each.
-std::array<std::int64_t, 2> pair_of(const InferContext& context, std::string_view name) {
-  const Ints given = context.ints(name);
-  if (given.size() != 1 && given.size() != 2) context.refuse(std::string(name) + " must be one number or two, got " + to_string(AttrValue(given)));
-  for (const std::int64_t each : given)
-    if (each < 1 || each > (std::int64_t(1) << 20)) context.refuse(std::string(name) + " must be in [1, 2^20], got " + to_string(AttrValue(given)));
-  return {given.front(), given.back()};
-}
-std::array<std::int64_t, 2> pair_of(const OpCall& call, std::string_view name) {
+Ints pair_of(const OpCall& call, std::string_view name) {
   const Ints given = call.ints(name);
+  if (given.size() != 1 && given.size() != 2) call.refuse(std::string(name) + " must be one number or two, got " + to_string(AttrValue(given)));
+  for (const std::int64_t each : given)
+    if (each < 1 || each > (std::int64_t(1) << 20)) call.refuse(std::string(name) + " must be in [1, 2^20], got " + to_string(AttrValue(given)));
   return {given.front(), given.back()};
 }
-template <class Context>
-Patches patches_of(const Context& context, const Shape& x) {
-  Patches p{.size = pair_of(context, "size"), .stride = pair_of(context, "stride"), .rate = pair_of(context, "rate"), .span = {}, .count = {}};
+Patches patches_of(const OpCall& call, const Shape& x) {
+  Patches p{.size = pair_of(call, "size"), .stride = pair_of(call, "stride"), .rate = pair_of(call, "rate"), .paddings = {}};
+  p.paddings = window::paddings(call, x.dims().subspan(1, 2), p.size, p.stride, p.rate, call.text("padding"));
   for (std::size_t i = 0; i < 2; ++i) {
-    const std::int64_t n = x[int(i) + 1];
     p.span[i] = (p.size[i] - 1) * p.rate[i] + 1;
-    if (context.text("padding") == "same") {
-      p.count[i] = (n + p.stride[i] - 1) / p.stride[i];
-      const std::int64_t missing = std::max<std::int64_t>(0, (p.count[i] - 1) * p.stride[i] + p.span[i] - n);
-      p.before[i] = missing / 2;
-      p.after[i] = missing - missing / 2;
-    } else {
-      p.count[i] = n < p.span[i] ? 0 : 1 + (n - p.span[i]) / p.stride[i];
-    }
+    p.count[i] = fft::frame_count(x[int(i) + 1] + p.paddings[i][0] + p.paddings[i][1], p.span[i], p.stride[i], false);
   }
   return p;
 }
 void patches_infer(InferContext& context) {
   const Shape& x = context.shape(0);
   if (x.ndim() != 4) context.refuse("needs (batch, height, width, channels)");
-  const std::string& padding = context.text("padding");
-  if (padding != "valid" && padding != "same") context.refuse("padding must be \"valid\" or \"same\", got \"" + padding + "\"");
   const Patches p = patches_of(context, x);
   context.output(context.dtype_of(0), {x[0], p.count[0], p.count[1], p.size[0] * p.size[1] * x[3]});
 }
@@ -168,7 +158,7 @@ Tensors patches_of_images(const OpCall& call, Images in) {
   const Shape& shape = in[0].shape();
   const Patches p = patches_of(call, shape);
   Tensor x = in[0];
-  if (p.before[0] + p.after[0] + p.before[1] + p.after[1] > 0) x = pad(x, {{0, 0}, {p.before[0], p.after[0]}, {p.before[1], p.after[1]}, {0, 0}});
+  if (p.paddings != IntLists{{0, 0}, {0, 0}}) x = pad(x, {{0, 0}, p.paddings[0], p.paddings[1], {0, 0}});
   x = signal::frame(signal::frame(x, p.span[0], p.stride[0], false, 0, 1), p.span[1], p.stride[1], false, 0, 3);
   if (p.rate[0] > 1 || p.rate[1] > 1) x = strided_slice(x, {all, all, slice({}, {}, p.rate[0]), all, slice({}, {}, p.rate[1]), all});
   return {reshape(transpose(x, {0, 1, 3, 2, 4, 5}), {shape[0], p.count[0], p.count[1], p.size[0] * p.size[1] * shape[3]})};
@@ -224,27 +214,26 @@ Tensors crop_and_resize_of(const OpCall& call, Images in) {
 
 std::vector<OpDef> image_rows() {
   using image::composed;
-  using image::integer_attr;
   const Sample::Operand x{.shape = {2, 4, 5, 2}}, single{.shape = {4, 5, 2}};
   const auto target = [](std::int64_t height, std::int64_t width) { return AttrList{{"height", height}, {"width", width}}; };
   const auto box = [](std::int64_t top, std::int64_t left, std::int64_t height, std::int64_t width) {
     return AttrList{{"offset_height", top}, {"offset_width", left}, {"height", height}, {"width", width}};
   };
-  const std::vector<AttrDef> box_attrs{integer_attr("offset_height"), integer_attr("offset_width"), integer_attr("height"), integer_attr("width")};
+  const std::vector<AttrDef> box_attrs{attrs::integer("offset_height"), attrs::integer("offset_width"), attrs::integer("height"), attrs::integer("width")};
   const std::vector<Sample> both{{.inputs = {x}}, {.inputs = {single}}};
   std::vector<OpDef> rows;
   rows.push_back(composed("image_crop_to_bounding_box", "the box of that height and width at the offsets", kFixedSize, box_attrs, box_infer<false>, crop_of, {{.inputs = {x}, .attrs = box(1, 2, 2, 3)}, {.inputs = {single}, .attrs = box(0, 1, 4, 1)}}));
   rows.push_back(composed("image_pad_to_bounding_box", "at the offsets within zeros of that height and width", kFixedSize, box_attrs, box_infer<true>, pad_of, {{.inputs = {x}, .attrs = box(1, 2, 6, 8)}, {.inputs = {single}, .attrs = box(0, 1, 4, 7)}}));
-  rows.push_back(composed("image_resize_with_crop_or_pad", "cropped or padded with zeros, evenly on both sides", kFixedSize, {integer_attr("height"), integer_attr("width")}, target_infer, crop_or_pad_of, {{.inputs = {x}, .attrs = target(3, 8)}, {.inputs = {single}, .attrs = target(7, 2)}}));
-  rows.push_back(composed("image_central_crop", "the middle of that fraction of height and width", kFixedSize, {image::number_attr("fraction")}, central_infer, central_of, {{.inputs = {x}, .attrs = {{"fraction", 0.5}}}, {.inputs = {single}, .attrs = {{"fraction", 1.0}}}}));
+  rows.push_back(composed("image_resize_with_crop_or_pad", "cropped or padded with zeros, evenly on both sides", kFixedSize, {attrs::integer("height"), attrs::integer("width")}, target_infer, crop_or_pad_of, {{.inputs = {x}, .attrs = target(3, 8)}, {.inputs = {single}, .attrs = target(7, 2)}}));
+  rows.push_back(composed("image_central_crop", "the middle of that fraction of height and width", kFixedSize, {attrs::number("fraction")}, central_infer, central_of, {{.inputs = {x}, .attrs = {{"fraction", 0.5}}}, {.inputs = {single}, .attrs = {{"fraction", 1.0}}}}));
   rows.push_back(composed("image_flip_left_right", "columns back to front", kFixedSize, {}, images_infer, left_right_of, both));
   rows.push_back(composed("image_flip_up_down", "rows back to front", kFixedSize, {}, images_infer, up_down_of, both));
   rows.push_back(composed("image_transpose", "height and width exchanged", kFixedSize, {}, transpose_images_infer, transpose_of, both));
-  rows.push_back(composed("image_rot90", "k quarter turns counter-clockwise", kFixedSize, {integer_attr("k", 1)}, rot90_infer, rot90_of, {{.inputs = {x}}, {.inputs = {single}, .attrs = {{"k", std::int64_t(2)}}}, {.inputs = {x}, .attrs = {{"k", std::int64_t(-1)}}}, {.inputs = {x}, .attrs = {{"k", std::int64_t(4)}}}}));
+  rows.push_back(composed("image_rot90", "k quarter turns counter-clockwise", kFixedSize, {attrs::integer("k", 1)}, rot90_infer, rot90_of, {{.inputs = {x}}, {.inputs = {single}, .attrs = {{"k", std::int64_t(2)}}}, {.inputs = {x}, .attrs = {{"k", std::int64_t(-1)}}}, {.inputs = {x}, .attrs = {{"k", std::int64_t(4)}}}}));
   const auto pair = [](std::string_view name, std::optional<Ints> fallback) { return AttrDef{.name = name, .type = AttrType::axes, .fallback = fallback ? AttrValue(*fallback) : AttrValue(None{}), .required = !fallback, .doc = "one number for both axes, or one each"}; };
-  rows.push_back(composed("image_extract_patches", "windows that slide over the images, their elements as channels", kNumeric, {pair("size", {}), pair("stride", Ints{1}), pair("rate", Ints{1}), image::text_attr("padding", "valid")}, patches_infer, patches_of_images,
+  rows.push_back(composed("image_extract_patches", "windows that slide over the images, their elements as channels", kNumeric, {pair("size", {}), pair("stride", Ints{1}), pair("rate", Ints{1}), attrs::text("padding", "valid")}, patches_infer, patches_of_images,
                           {{.inputs = {x}, .attrs = {{"size", std::int64_t(2)}, {"stride", Ints{2, 1}}}}, {.inputs = {x}, .attrs = {{"size", Ints{3, 2}}, {"rate", Ints{1, 2}}, {"padding", std::string("same")}}}}));
-  OpDef crops = composed("image_crop_and_resize", "boxes (y1, x1, y2, x2 of 1) of images, each resized to crop_size", kReal, {{.name = "crop_size", .type = AttrType::ints, .required = true}, image::text_attr("method", "bilinear"), image::number_attr("extrapolation_value", 0)}, boxes_infer, crop_and_resize_of, {});
+  OpDef crops = composed("image_crop_and_resize", "boxes (y1, x1, y2, x2 of 1) of images, each resized to crop_size", kReal, {{.name = "crop_size", .type = AttrType::ints, .required = true}, attrs::text("method", "bilinear"), attrs::number("extrapolation_value", 0)}, boxes_infer, crop_and_resize_of, {});
   crops.min_inputs = crops.max_inputs = 3;
   crops.dtypes = each(kReal, dtypes(float32, float64), kIndexInts);
   const Sample::Operand boxes{.shape = {2, 4}, .low = 0.1, .high = 0.9}, indices{.dtype = int32, .shape = {2}, .low = 0, .high = 2};

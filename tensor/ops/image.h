@@ -1,6 +1,7 @@
 #pragma once
 // What the rows of images share: channels last, one image (height, width, channels) or a batch of them.
 
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,18 +27,16 @@ inline Shape with_size(Shape shape, std::int64_t height, std::int64_t width) {
   return shape;
 }
 
-/// Refuses sizes below `least` or above 2^30.
-inline void require_size(const InferContext& context, std::string_view name, std::int64_t least = 1) {
-  const std::int64_t value = context.integer(name);
-  if (value < least || value > (std::int64_t(1) << 30)) context.refuse(std::string(name) + " must be in [" + std::to_string(least) + ", 2^30], got " + std::to_string(value));
-}
+/// Bits of an integer dtype's largest value.
+inline int value_bits(DType dtype) { return int(itemsize(dtype)) * 8 - (kSigned.contains(dtype) ? 1 : 0); }
+inline double largest_value(DType dtype) { return std::ldexp(1.0, value_bits(dtype)) - 1; }
+/// To an integer dtype: what lies beyond it becomes its smallest or largest value.
+Tensor saturated(const Tensor& x, DType dtype);
 
-inline AttrDef integer_attr(std::string_view name) { return {.name = name, .type = AttrType::integer, .required = true}; }
-inline AttrDef integer_attr(std::string_view name, std::int64_t fallback) { return {.name = name, .type = AttrType::integer, .fallback = fallback}; }
-inline AttrDef number_attr(std::string_view name) { return {.name = name, .type = AttrType::number, .required = true}; }
-inline AttrDef number_attr(std::string_view name, double fallback) { return {.name = name, .type = AttrType::number, .fallback = fallback}; }
-inline AttrDef boolean_attr(std::string_view name, bool fallback) { return {.name = name, .type = AttrType::boolean, .fallback = fallback}; }
-inline AttrDef text_attr(std::string_view name, const char* fallback) { return {.name = name, .type = AttrType::string, .fallback = std::string(fallback)}; }
+// The adjustments of float images, by numbers that broadcast.
+Tensor with_contrast(const Tensor& x, const Tensor& factor);
+Tensor with_hue(const Tensor& x, const Tensor& delta);
+Tensor with_saturation(const Tensor& x, const Tensor& factor);
 
 using Compose = Tensors (*)(const OpCall&, std::span<const Tensor>);
 

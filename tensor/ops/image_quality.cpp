@@ -7,6 +7,8 @@
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/array.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -23,7 +25,7 @@ struct Pair {
 Pair pair_of(const OpCall& call, Images in) {
   const DType dtype = in[0].dtype(), wanted = dtype == float64 ? float64 : float32;
   const auto as_float = [&](const Tensor& x) { return image::convert_image_dtype(x, wanted); };
-  const double max_val = call.number("max_val"), scale = is_float(dtype) ? 1 : std::ldexp(1.0, int(itemsize(dtype)) * 8 - (kSigned.contains(dtype) ? 1 : 0)) - 1;
+  const double max_val = call.number("max_val"), scale = is_float(dtype) ? 1 : image::largest_value(dtype);
   return {as_float(in[0]), as_float(in[1]), max_val / scale};
 }
 
@@ -52,7 +54,7 @@ Tensors psnr_of(const OpCall& call, Images in) {
 
 void ssim_infer(InferContext& context) {
   psnr_infer(context);
-  image::require_size(context, "filter_size");
+  attrs::require_size(context, "filter_size");
   if (!(context.number("filter_sigma") > 0)) context.refuse("filter_sigma must be positive, got " + to_string(context.scalar("filter_sigma")));
   const Shape& x = context.shape(0);
   if (image::height_of(x) < context.integer("filter_size") || image::width_of(x) < context.integer("filter_size"))
@@ -72,19 +74,22 @@ Tensor gauss_kernel(std::int64_t size, double sigma, std::int64_t channels, DTyp
   return tile(cast(constant(weights, {size, size, 1, 1}), dtype), {1, 1, channels, 1});
 }
 
+/// `f` of (n, height, width, channels), all axes before those of an image as one; what it makes of height and width stands in their place.
+template <class F>
+Tensor of_flat(const Tensor& x, F&& f) {
+  const Shape& shape = x.shape();
+  std::int64_t n = 1;
+  for (int i = 0; i < image::rows_axis(shape); ++i) n *= shape[i];
+  const Tensor y = f(reshape(x, {n, image::height_of(shape), image::width_of(shape), image::channels_of(shape)}));
+  return reshape(y, array::list(image::with_size(shape, y.shape()[1], y.shape()[2])));
+}
+
 struct Similarity {
   Tensor luminance_contrast, contrast;  // means over the pixels: (..., channels)
 };
 Similarity similarity(const OpCall& call, const Tensor& a, const Tensor& b, double max_val) {
-  const Shape& shape = a.shape();
-  const std::int64_t channels = image::channels_of(shape), height = image::height_of(shape), width = image::width_of(shape);
-  const Tensor kernel = gauss_kernel(call.integer("filter_size"), call.number("filter_sigma"), channels, a.dtype());
-  const auto local_mean = [&](const Tensor& x) {
-    const Tensor y = depthwise_conv2d(reshape(x, {x.numel() / std::max<std::int64_t>(1, height * width * channels), height, width, channels}), kernel);
-    Shape full(x.shape().dims().first(std::size_t(x.ndim() - 3)));
-    for (int i = 1; i < 4; ++i) full.push_back(y.shape()[i]);
-    return reshape(y, Ints(full.begin(), full.end()));
-  };
+  const Tensor kernel = gauss_kernel(call.integer("filter_size"), call.number("filter_sigma"), image::channels_of(a.shape()), a.dtype());
+  const auto local_mean = [&](const Tensor& x) { return of_flat(x, [&](const Tensor& flat) { return depthwise_conv2d(flat, kernel); }); };
   const double c1 = std::pow(call.number("k1") * max_val, 2), c2 = std::pow(call.number("k2") * max_val, 2);
   const Tensor mean_a = local_mean(a), mean_b = local_mean(b);
   const Tensor products = mean_a * mean_b * 2, squares = square(mean_a) + square(mean_b);
@@ -107,13 +112,11 @@ void multiscale_infer(InferContext& context) {
 }
 /// Half as high and wide; an odd last row or column is mirrored first.
 Tensor halved(const Tensor& x) {
-  const Shape& shape = x.shape();
-  const std::int64_t height = image::height_of(shape), width = image::width_of(shape), channels = image::channels_of(shape);
-  Tensor flat = reshape(x, {x.numel() / (height * width * channels), height, width, channels});
-  if (height % 2 || width % 2) flat = pad(flat, {{0, 0}, {0, height % 2}, {0, width % 2}, {0, 0}}, "symmetric");
-  const Tensor half = avg_pool2d(flat, {2, 2}, {2, 2});
-  const Shape sized = image::with_size(shape, half.shape()[1], half.shape()[2]);
-  return reshape(half, Ints(sized.begin(), sized.end()));
+  return of_flat(x, [](const Tensor& flat) {
+    const std::int64_t height = flat.shape()[1], width = flat.shape()[2];
+    const Tensor even = height % 2 || width % 2 ? pad(flat, {{0, 0}, {0, height % 2}, {0, width % 2}, {0, 0}}, "symmetric") : flat;
+    return avg_pool2d(even, {2, 2}, {2, 2});
+  });
 }
 Tensors multiscale_of(const OpCall& call, Images in) {
   auto [a, b, max_val] = pair_of(call, in);
@@ -180,8 +183,8 @@ Tensors variation_of(const OpCall&, Images in) { return {reduce_sum(abs(steps(in
 
 std::vector<OpDef> image_quality_rows() {
   using image::composed;
-  const AttrDef max_val = image::number_attr("max_val");
-  const std::vector<AttrDef> ssim_attrs{max_val, image::integer_attr("filter_size", 11), image::number_attr("filter_sigma", 1.5), image::number_attr("k1", 0.01), image::number_attr("k2", 0.03)};
+  const AttrDef max_val = attrs::number("max_val");
+  const std::vector<AttrDef> ssim_attrs{max_val, attrs::integer("filter_size", 11), attrs::number("filter_sigma", 1.5), attrs::number("k1", 0.01), attrs::number("k2", 0.03)};
   const auto two = [](OpDef row) {
     row.min_inputs = row.max_inputs = 2;
     return row;

@@ -24,6 +24,7 @@ struct SliceRange {
   std::int64_t start, step, count;
 };
 SliceRange slice_range(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& stop, const std::optional<std::int64_t>& step, std::int64_t size);
+
 /// What slice reads: the box of shape `to` that begins at the attribute `begin`.
 StridedCopy slice_walk(const OpCall& call, const Shape& from, const Shape& to);
 /// Writes an operand of shape `value`, broadcast to the part's shape, where the part lies.

@@ -9,6 +9,7 @@
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
 #include <lockstep/tensor/ops/image.h>
 #include <lockstep/tensor/ops/rules.h>
 
@@ -229,7 +230,7 @@ BoundKernel bind_resample(const Shape& x, const Shape& z, Taps rows, Taps column
     const std::int64_t line = width * channels;
     const auto* from = static_cast<const T*>(in[0]);
     auto* to = static_cast<T*>(out[0]);
-    std::vector<T> lines(std::size_t(intra_op_threads() + 1) * std::size_t(line));  // one for each part that runs
+    std::vector<T> lines(std::size_t(intra_op_threads()) * std::size_t(line));  // one for each part that runs
     std::atomic<std::size_t> next = 0;
     parallel_for(batch * out_height, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, line)), [&](std::int64_t begin, std::int64_t end) {
       T* mixed = lines.data() + next++ * std::size_t(line);
@@ -256,7 +257,7 @@ Tensor resample(const Tensor& x, const Ints& size, const std::string& method, bo
 }
 Gradients resample_gradient(G context) {
   const Tensor& x = context.input(0);
-  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "image_resample");
+  grads::require_known(x, "image_resample");
   return {resample(context.upstream(), {x.shape()[1], x.shape()[2]}, context.text("method"), context.boolean("antialias"), !context.boolean("transposed"))};
 }
 
@@ -310,8 +311,8 @@ Tensors resize_of(const OpCall& call, std::span<const Tensor> inputs) {
 void with_pad_infer(InferContext& context) {
   image::require_images(context);
   require_method(context, true);
-  image::require_size(context, "height");
-  image::require_size(context, "width");
+  attrs::require_size(context, "height");
+  attrs::require_size(context, "width");
   const Shape& x = context.shape(0);
   if (image::height_of(x) < 1 || image::width_of(x) < 1) context.refuse("an image without pixels cannot be resized");
   context.output(resized_dtype(context.dtype_of(0), context.text("method")), image::with_size(x, context.integer("height"), context.integer("width")));
@@ -330,18 +331,18 @@ Tensors with_pad_of(const OpCall& call, std::span<const Tensor> inputs) {
 }  // namespace
 
 std::vector<OpDef> resize_rows() {
-  const AttrDef size{.name = "size", .type = AttrType::ints, .required = true, .doc = "height and width"}, method = image::text_attr("method", "bilinear"), antialias = image::boolean_attr("antialias", false);
+  const AttrDef size{.name = "size", .type = AttrType::ints, .required = true, .doc = "height and width"}, method = attrs::text("method", "bilinear"), antialias = attrs::boolean("antialias", false);
   const Sample::Operand x{.shape = {2, 4, 5, 2}};
   std::vector<OpDef> rows;
   OpDef row{.name = "image_resample", .doc = "(batch, height, width, channels) to another size by weighted means of neighbours, or, transposed, its gradient", .family = "image",
-            .attrs = {size, method, antialias, image::boolean_attr("transposed", false)}, .dtypes = same(dtypes(float32, float64)), .infer = resample_infer, .gradient = resample_gradient, .onnx = no_onnx("exported as Resize"), .cpu = resample_cpu};
+            .attrs = {size, method, antialias, attrs::boolean("transposed", false)}, .dtypes = same(dtypes(float32, float64)), .infer = resample_infer, .gradient = resample_gradient, .onnx = no_onnx("exported as Resize"), .cpu = resample_cpu};
   for (const char* each : {"bilinear", "bicubic", "area", "lanczos3"}) row.samples.push_back({.inputs = {x}, .attrs = {{"size", Ints{3, 7}}, {"method", std::string(each)}}});
   row.samples.push_back({.inputs = {x}, .attrs = {{"size", Ints{6, 3}}, {"transposed", true}}});
   rows.push_back(std::move(row));
-  rows.push_back(image::composed("image_resize", "images of another size; float32 (float64 where they are) unless the method is nearest", kReal, {size, method, image::boolean_attr("preserve_aspect_ratio", false), antialias}, resize_infer, resize_of,
+  rows.push_back(image::composed("image_resize", "images of another size; float32 (float64 where they are) unless the method is nearest", kReal, {size, method, attrs::boolean("preserve_aspect_ratio", false), antialias}, resize_infer, resize_of,
                                  {{.inputs = {x}, .attrs = {{"size", Ints{3, 7}}}}, {.inputs = {{.shape = {4, 5, 2}}}, .attrs = {{"size", Ints{6, 6}}, {"method", std::string("nearest")}}},
                                   {.inputs = {x}, .attrs = {{"size", Ints{2, 9}}, {"method", std::string("mitchellcubic")}, {"antialias", true}}}, {.inputs = {x}, .attrs = {{"size", Ints{9, 9}}, {"preserve_aspect_ratio", true}, {"method", std::string("gaussian")}}}}));
-  rows.push_back(image::composed("image_resize_with_pad", "images of that height and width, resized with their aspect ratio and padded with zeros", kReal, {image::integer_attr("height"), image::integer_attr("width"), method, antialias}, with_pad_infer, with_pad_of,
+  rows.push_back(image::composed("image_resize_with_pad", "images of that height and width, resized with their aspect ratio and padded with zeros", kReal, {attrs::integer("height"), attrs::integer("width"), method, antialias}, with_pad_infer, with_pad_of,
                                  {{.inputs = {x}, .attrs = {{"height", std::int64_t(7)}, {"width", std::int64_t(6)}}}, {.inputs = {{.shape = {4, 5, 2}}}, .attrs = {{"height", std::int64_t(3)}, {"width", std::int64_t(6)}}}}));
   return rows;
 }

@@ -40,6 +40,10 @@ namespace lockstep::grads {
 Tensor unbroadcast(const Tensor& upstream, const Tensor& operand);
 /// `x` reshaped to the shape of `like` (works inside a trace for shapes known only at run time).
 Tensor reshape_like(const Tensor& x, const Tensor& like);
+/// Refuses an operand whose sizes are not known until the traced function runs.
+inline void require_known(const Tensor& x, std::string_view op) {
+  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", op);
+}
 /// A reduced tensor with its reduced axes put back as size 1, as in the operand of `context` (attributes axis and keepdims).
 Tensor restore_axes(const GradContext& context, const Tensor& reduced);
 

@@ -6,6 +6,10 @@
 
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
+#include <lockstep/tensor/ops/create.h>
+#include <lockstep/tensor/ops/fft.h>
+#include <lockstep/tensor/ops/lines.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/signal.h>
 
@@ -14,34 +18,16 @@ namespace {
 
 using G = const GradContext&;
 constexpr double kPi = std::numbers::pi;
-/// Lengths beyond this are refused, so that no product of two overflows.
-constexpr std::int64_t kMostSamples = std::int64_t(1) << 30;
-
-void require_size(const InferContext& context, std::string_view name, std::int64_t least = 1) {
-  const std::int64_t value = context.integer(name);
-  if (value < least || value > kMostSamples) context.refuse(std::string(name) + " must be in [" + std::to_string(least) + ", 2^30], got " + std::to_string(value));
-}
-
-/// Sizes before and behind an axis.
-struct Around {
-  std::int64_t outer = 1, inner = 1;
-  Around(const Shape& shape, int axis, int width) {
-    for (int i = 0; i < axis; ++i) outer *= shape[i];
-    for (int i = axis + width; i < shape.ndim(); ++i) inner *= shape[i];
-  }
-};
 
 // ---- frame
 
 void frame_infer(InferContext& context) {
-  require_size(context, "frame_length");
-  require_size(context, "frame_step");
+  attrs::require_size(context, "frame_length");
+  attrs::require_size(context, "frame_step");
   const Shape& x = context.shape(0);
   const int axis = rules::axis(context, context.integer("axis"), x.ndim());
-  if (!context.scalar("pad_value").fits(context.dtype_of(0)) && context.number("pad_value") != std::floor(context.number("pad_value")))
-    context.refuse("pad_value " + to_string(context.scalar("pad_value")) + " does not fit " + std::string(name(context.dtype_of(0))));
-  const std::int64_t n = x[axis], length = context.integer("frame_length"), step = context.integer("frame_step");
-  const std::int64_t frames = context.boolean("pad_end") ? n / step + (n % step != 0) : n < length ? 0 : 1 + (n - length) / step;
+  fitted(context, "pad_value", context.dtype_of(0));
+  const std::int64_t length = context.integer("frame_length"), frames = fft::frame_count(x[axis], length, context.integer("frame_step"), context.boolean("pad_end"));
   Shape shape;
   for (int i = 0; i < x.ndim(); ++i) {
     shape.push_back(i == axis ? frames : x[i]);
@@ -53,26 +39,21 @@ void frame_infer(InferContext& context) {
 BoundKernel frame_cpu(const BindContext& context) {
   const Shape &x = context.shape(0), &z = context.output(0).shape;
   const int axis = rules::wrap_axis(context.integer("axis"), x.ndim());
-  const Around around(x, axis, 1);
+  const Lines lines = lines_of(x, axis);
   const std::int64_t n = x[axis], frames = z[axis], length = z[axis + 1], step = context.integer("frame_step");
   const DType dtype = context.dtype_of(0);
-  const double padding = context.number("pad_value");
+  const Tensor padding = scalar(fitted(context, "pad_value", dtype), dtype);
   return visit_dtype(dtype, [&]<class T>(TypeTag<T>) -> BoundKernel {
     if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>) {
       throw UnimplementedError("there is no CPU kernel for " + std::string(name(dtype)), context.op().name);
     } else {
-      const T value = [&] {
-        if constexpr (std::is_integral_v<T>) return static_cast<T>(std::int64_t(padding));
-        else if constexpr (std::is_same_v<T, std::complex<float>>) return T(float(padding));
-        else return static_cast<T>(static_cast<compute_t<T>>(padding));
-      }();
-      return [=](Inputs in, Outputs out) {
-        parallel_for(around.outer * frames, std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, length * around.inner)), [&](std::int64_t begin, std::int64_t end) {
+      return [=, value = *static_cast<const T*>(padding.raw())](Inputs in, Outputs out) {
+        parallel_for(lines.outer * frames, std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, length * lines.inner)), [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
-            const std::int64_t start = row % frames * step, given = std::clamp<std::int64_t>(n - start, 0, length) * around.inner;
-            T* to = static_cast<T*>(out[0]) + row * length * around.inner;
-            std::copy_n(static_cast<const T*>(in[0]) + (row / frames * n + start) * around.inner, given, to);
-            std::fill(to + given, to + length * around.inner, value);
+            const std::int64_t start = row % frames * step, given = std::clamp<std::int64_t>(n - start, 0, length) * lines.inner;
+            T* to = static_cast<T*>(out[0]) + row * length * lines.inner;
+            std::copy_n(static_cast<const T*>(in[0]) + (row / frames * n + start) * lines.inner, given, to);
+            std::fill(to + given, to + length * lines.inner, value);
           }
         });
       };
@@ -87,19 +68,10 @@ Tensor overlapped(const Tensor& frames, std::int64_t step, std::int64_t axis) {
 
 Gradients frame_gradient(G context) {
   const Tensor& x = context.input(0);
-  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "signal_frame");
+  grads::require_known(x, "signal_frame");
   const int axis = rules::wrap_axis(context.integer("axis"), x.ndim());
   const Tensor whole = overlapped(context.upstream(), context.integer("frame_step"), axis);
-  const std::int64_t n = x.shape()[axis], given = whole.shape()[axis];
-  if (given == n) return {whole};
-  if (given > n) {
-    Ints size(whole.shape().begin(), whole.shape().end());
-    size[std::size_t(axis)] = n;
-    return {slice(whole, Ints(size.size(), 0), size)};
-  }
-  IntLists paddings(std::size_t(x.ndim()), Ints{0, 0});
-  paddings[std::size_t(axis)][1] = n - given;
-  return {pad(whole, paddings)};
+  return {fft::fitted_to(whole, Ints(x.shape().begin() + axis, x.shape().end()))};
 }
 
 // ---- overlap_and_add
@@ -115,12 +87,13 @@ T sum_of(T x, T y) {
 int frames_axis(const OpCall& call, const Shape& x) { return rules::wrap_axis(call.integer("axis"), x.ndim()); }
 
 void overlap_infer(InferContext& context) {
-  require_size(context, "frame_step");
+  attrs::require_size(context, "frame_step");
   const Shape& x = context.shape(0);
   if (x.ndim() < 2) context.refuse("needs (..., frames, frame_length)");
   const int axis = rules::axis(context, context.integer("axis"), x.ndim());
   if (axis == x.ndim() - 1) context.refuse("behind the axis of the frames stands that of their elements");
-  if (x[axis] > kMostSamples || x[axis + 1] > kMostSamples) context.refuse("there are more than 2^30 frames or elements");
+  constexpr std::int64_t most = std::int64_t(1) << 30;
+  if (x[axis] > most || x[axis + 1] > most) context.refuse("there are more than 2^30 frames or elements");
   Shape shape;
   for (int i = 0; i < x.ndim(); ++i)
     if (i != axis + 1) shape.push_back(i != axis ? x[i] : x[axis] == 0 ? 0 : x[axis + 1] + (x[axis] - 1) * context.integer("frame_step"));
@@ -129,14 +102,14 @@ void overlap_infer(InferContext& context) {
 BoundKernel overlap_cpu(const BindContext& context) {
   const Shape& x = context.shape(0);
   const int axis = frames_axis(context, x);
-  const Around around(x, axis, 2);
-  const std::int64_t frames = x[axis], length = x[axis + 1] * around.inner, step = context.integer("frame_step") * around.inner, total = context.output(0).shape[axis] * around.inner;
+  const std::int64_t outer = lines_of(x, axis).outer, inner = lines_of(x, axis + 1).inner;
+  const std::int64_t frames = x[axis], length = x[axis + 1] * inner, step = context.integer("frame_step") * inner, total = context.output(0).shape[axis] * inner;
   return visit_dtype(context.dtype_of(0), [&]<class T>(TypeTag<T>) -> BoundKernel {
     if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>) {
       throw UnimplementedError("there is no CPU kernel for " + std::string(name(dtype_of<T>)), context.op().name);
     } else {
       return [=](Inputs in, Outputs out) {
-        parallel_for(around.outer, std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, frames * length)), [&](std::int64_t begin, std::int64_t end) {
+        parallel_for(outer, std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, frames * length)), [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t o = begin; o < end; ++o) {
             T* to = static_cast<T*>(out[0]) + o * total;
             std::fill_n(to, total, T{});
@@ -151,7 +124,7 @@ BoundKernel overlap_cpu(const BindContext& context) {
 }
 Gradients overlap_gradient(G context) {
   const Tensor& x = context.input(0);
-  if (!x.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "signal_overlap_and_add");
+  grads::require_known(x, "signal_overlap_and_add");
   const int axis = frames_axis(context, x.shape());
   if (x.numel() == 0) return {zeros_like(x)};
   return {signal::frame(context.upstream(), x.shape()[axis + 1], context.integer("frame_step"), false, 0, axis)};
@@ -208,7 +181,7 @@ void require_float(InferContext& context) {
 
 template <std::int64_t Multiple>
 void window_infer(InferContext& context) {
-  require_size(context, "window_length", 0);
+  attrs::require_size(context, "window_length", 0);
   require_float(context);
   context.output(context.dtype("dtype"), {context.integer("window_length") / Multiple * Multiple});
 }
@@ -229,8 +202,8 @@ BoundKernel window_cpu(const BindContext& context) {
 double mel(double hertz) { return 1127.0 * std::log1p(hertz / 700.0); }
 
 void mel_infer(InferContext& context) {
-  require_size(context, "num_mel_bins");
-  require_size(context, "num_spectrogram_bins");
+  attrs::require_size(context, "num_mel_bins");
+  attrs::require_size(context, "num_spectrogram_bins");
   require_float(context);
   const double rate = context.number("sample_rate"), lower = context.number("lower_edge_hertz"), upper = context.number("upper_edge_hertz");
   if (!(rate > 0)) context.refuse("sample_rate must be positive, got " + to_string(context.scalar("sample_rate")));
@@ -253,11 +226,6 @@ std::vector<double> mel_matrix(const OpCall& call) {
   return matrix;
 }
 
-AttrDef required_integer(std::string_view name) { return {.name = name, .type = AttrType::integer, .required = true}; }
-AttrDef number_of(std::string_view name, double fallback) { return {.name = name, .type = AttrType::number, .fallback = fallback}; }
-AttrDef flag(std::string_view name, bool fallback) { return {.name = name, .type = AttrType::boolean, .fallback = fallback}; }
-AttrDef integer_of(std::string_view name, std::int64_t fallback) { return {.name = name, .type = AttrType::integer, .fallback = fallback}; }
-
 OpDef made(std::string_view name, std::string_view doc, std::vector<AttrDef> attrs, void (*infer)(InferContext&), BoundKernel (*cpu)(const BindContext&), AttrList sample) {
   attrs.push_back({.name = "dtype", .type = AttrType::dtype, .fallback = float32});
   OpDef row{.name = name, .doc = doc, .family = "signal", .min_inputs = 0, .max_inputs = 0, .attrs = std::move(attrs), .infer = infer, .gradient = not_differentiable("it has no operands"), .onnx = no_onnx("exported as a constant"), .cpu = cpu};
@@ -275,20 +243,20 @@ std::vector<OpDef> signal_rows() {
     return AttrList{{"frame_length", length}, {"frame_step", step}, {"pad_end", pad_end}, {"axis", axis}};
   };
   rows.push_back({.name = "signal_frame", .doc = "overlapping frames along an axis, behind which their elements become an axis; pad_end fills the last ones", .family = "signal",
-                  .attrs = {required_integer("frame_length"), required_integer("frame_step"), flag("pad_end", false), number_of("pad_value", 0), integer_of("axis", -1)},
+                  .attrs = {attrs::integer("frame_length"), attrs::integer("frame_step"), attrs::boolean("pad_end", false), attrs::number("pad_value", 0), attrs::integer("axis", -1)},
                   .dtypes = same(kNumeric), .infer = frame_infer, .gradient = frame_gradient, .onnx = no_onnx("exported as Gather"),
                   .samples = {{.inputs = {{.shape = {2, 9}}}, .attrs = sized(4, 2, false, -1)}, {.inputs = {{.shape = {8, 2}}}, .attrs = sized(3, 4, true, 0)}, {.inputs = {{.shape = {7}}}, .attrs = sized(3, 2, true, -1)}}, .cpu = frame_cpu});
   rows.push_back({.name = "signal_overlap_and_add", .doc = "frames laid over each other frame_step apart and added", .family = "signal",
-                  .attrs = {required_integer("frame_step"), integer_of("axis", -2)}, .dtypes = same(kNumeric), .infer = overlap_infer, .gradient = overlap_gradient, .onnx = no_onnx("exported as ScatterND"),
+                  .attrs = {attrs::integer("frame_step"), attrs::integer("axis", -2)}, .dtypes = same(kNumeric), .infer = overlap_infer, .gradient = overlap_gradient, .onnx = no_onnx("exported as ScatterND"),
                   .samples = {{.inputs = {{.shape = {2, 3, 4}}}, .attrs = {{"frame_step", std::int64_t(2)}}}, {.inputs = {{.shape = {3, 2, 2}}}, .attrs = {{"frame_step", std::int64_t(3)}, {"axis", std::int64_t(0)}}}}, .cpu = overlap_cpu});
   const AttrList length{{"window_length", std::int64_t(6)}};
-  rows.push_back(made("signal_hann_window", "1/2 - 1/2 cos(2 pi i / n)", {required_integer("window_length"), flag("periodic", true)}, window_infer<1>, window_cpu<hann>, length));
-  rows.push_back(made("signal_hamming_window", "0.54 - 0.46 cos(2 pi i / n)", {required_integer("window_length"), flag("periodic", true)}, window_infer<1>, window_cpu<hamming>, length));
-  rows.push_back(made("signal_kaiser_window", "I0(beta sqrt(1 - x^2)) / I0(beta) for x from -1 to 1", {required_integer("window_length"), number_of("beta", 12)}, window_infer<1>, window_cpu<kaiser_of>, length));
-  rows.push_back(made("signal_kaiser_bessel_derived_window", "square roots of a Kaiser window's running sums, up and down", {required_integer("window_length"), number_of("beta", 12)}, window_infer<2>, window_cpu<kaiser_bessel_derived>, length));
-  rows.push_back(made("signal_vorbis_window", "sin(pi/2 sin^2(pi (i + 1/2) / n))", {required_integer("window_length")}, window_infer<1>, window_cpu<vorbis>, length));
+  rows.push_back(made("signal_hann_window", "1/2 - 1/2 cos(2 pi i / n)", {attrs::integer("window_length"), attrs::boolean("periodic", true)}, window_infer<1>, window_cpu<hann>, length));
+  rows.push_back(made("signal_hamming_window", "0.54 - 0.46 cos(2 pi i / n)", {attrs::integer("window_length"), attrs::boolean("periodic", true)}, window_infer<1>, window_cpu<hamming>, length));
+  rows.push_back(made("signal_kaiser_window", "I0(beta sqrt(1 - x^2)) / I0(beta) for x from -1 to 1", {attrs::integer("window_length"), attrs::number("beta", 12)}, window_infer<1>, window_cpu<kaiser_of>, length));
+  rows.push_back(made("signal_kaiser_bessel_derived_window", "square roots of a Kaiser window's running sums, up and down", {attrs::integer("window_length"), attrs::number("beta", 12)}, window_infer<2>, window_cpu<kaiser_bessel_derived>, length));
+  rows.push_back(made("signal_vorbis_window", "sin(pi/2 sin^2(pi (i + 1/2) / n))", {attrs::integer("window_length")}, window_infer<1>, window_cpu<vorbis>, length));
   rows.push_back(made("signal_linear_to_mel_weight_matrix", "(num_spectrogram_bins, num_mel_bins): triangles of equal width in mels",
-                      {integer_of("num_mel_bins", 20), integer_of("num_spectrogram_bins", 129), number_of("sample_rate", 8000), number_of("lower_edge_hertz", 125), number_of("upper_edge_hertz", 3800)}, mel_infer, window_cpu<mel_matrix>, {}));
+                      {attrs::integer("num_mel_bins", 20), attrs::integer("num_spectrogram_bins", 129), attrs::number("sample_rate", 8000), attrs::number("lower_edge_hertz", 125), attrs::number("upper_edge_hertz", 3800)}, mel_infer, window_cpu<mel_matrix>, {}));
   return rows;
 }
 

@@ -1,9 +1,13 @@
 // Short-time spectra and what is made of them: each defined by frames, windows and transforms.
 
 #include <cmath>
+#include <iterator>
 #include <numbers>
+#include <utility>
 
 #include <lockstep/tensor/ops.h>
+#include <lockstep/tensor/ops/attr_defs.h>
+#include <lockstep/tensor/ops/fft.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/spectral.h>
 #include <lockstep/tensor/signal.h>
@@ -11,7 +15,27 @@
 namespace lockstep {
 namespace {
 
-constexpr std::string_view kWindows = "\"hann\", \"hamming\", \"kaiser\", \"kaiser_bessel_derived\", \"vorbis\" or \"none\"";
+using MakeWindow = Tensor (*)(std::int64_t length, DType dtype);
+constexpr std::pair<std::string_view, MakeWindow> kWindows[] = {
+    {"hann", [](std::int64_t length, DType dtype) { return signal::hann_window(length, true, dtype); }},
+    {"hamming", [](std::int64_t length, DType dtype) { return signal::hamming_window(length, true, dtype); }},
+    {"kaiser", [](std::int64_t length, DType dtype) { return signal::kaiser_window(length, 12, dtype); }},
+    {"kaiser_bessel_derived", [](std::int64_t length, DType dtype) { return signal::kaiser_bessel_derived_window(length, 12, dtype); }},
+    {"vorbis", signal::vorbis_window},
+    {"none", [](std::int64_t, DType) { return Tensor(); }},
+};
+/// Null for a name that no window has.
+MakeWindow window_maker(std::string_view name) {
+  for (const auto& [known, make] : kWindows)
+    if (name == known) return make;
+  return nullptr;
+}
+/// "hann", "hamming", ... or "none", in quotes.
+std::string window_names() {
+  std::string list;
+  for (std::size_t i = 0; i < std::size(kWindows); ++i) list.append(i == 0 ? "" : i + 1 < std::size(kWindows) ? ", " : " or ").append("\"").append(kWindows[i].first).append("\"");
+  return list;
+}
 
 void require_window(const InferContext& context, std::int64_t length) {
   if (context.input_count() == 2) {
@@ -19,9 +43,7 @@ void require_window(const InferContext& context, std::int64_t length) {
     return;
   }
   const std::string& name = context.text("window");
-  for (const char* known : {"hann", "hamming", "kaiser", "kaiser_bessel_derived", "vorbis", "none"})
-    if (name == known) return;
-  context.refuse("window must be " + std::string(kWindows) + ", got \"" + name + "\"");
+  if (!window_maker(name)) context.refuse("window must be " + window_names() + ", got \"" + name + "\"");
 }
 
 std::int64_t fft_length_of(const OpCall& call) {
@@ -33,11 +55,10 @@ std::int64_t fft_length_of(const OpCall& call) {
 
 void require_frames(const InferContext& context, int ndim) {
   if (context.shape(0).ndim() < ndim) context.refuse("needs at least " + std::to_string(ndim) + (ndim == 1 ? " axis" : " axes"));
-  constexpr std::int64_t most = std::int64_t(1) << 30;
-  for (const char* name : {"frame_length", "frame_step"})
-    if (context.integer(name) < 1 || context.integer(name) > most) context.refuse(std::string(name) + " must be in [1, 2^30], got " + std::to_string(context.integer(name)));
+  attrs::require_size(context, "frame_length");
+  attrs::require_size(context, "frame_step");
   if (!context.is_none("fft_length") && !std::holds_alternative<std::int64_t>(context.attr("fft_length"))) context.refuse("fft_length must be none or a whole number, got " + to_string(context.attr("fft_length")));
-  if (fft_length_of(context) < 1 || fft_length_of(context) > most) context.refuse("fft_length must be in [1, 2^30], got " + std::to_string(fft_length_of(context)));
+  if (fft_length_of(context) < 1 || fft_length_of(context) > (std::int64_t(1) << 30)) context.refuse("fft_length must be in [1, 2^30], got " + std::to_string(fft_length_of(context)));
 }
 
 /// Operand 1, or the window of that name; undefined for none.
@@ -53,7 +74,7 @@ void stft_infer(InferContext& context) {
   const Shape& x = context.shape(0);
   const std::int64_t n = x.dim(-1), length = context.integer("frame_length"), step = context.integer("frame_step");
   Shape shape = leading(x, 1);
-  shape.push_back(context.boolean("pad_end") ? n / step + (n % step != 0) : n < length ? 0 : 1 + (n - length) / step);
+  shape.push_back(fft::frame_count(n, length, step, context.boolean("pad_end")));
   shape.push_back(fft_length_of(context) / 2 + 1);
   context.output(context.dtype_of(0) == float32 ? complex64 : complex128, shape);
 }
@@ -77,17 +98,8 @@ void inverse_stft_infer(InferContext& context) {
   context.output(dtype, shape);
 }
 Tensors inverse_stft_of(const OpCall& call, std::span<const Tensor> inputs) {
-  const std::int64_t fft_length = fft_length_of(call), length = call.integer("frame_length");
-  Tensor frames = signal::irfft(inputs[0], fft_length);
-  if (fft_length > length) {
-    Ints size(frames.shape().begin(), frames.shape().end());
-    size.back() = length;
-    frames = slice(frames, Ints(size.size(), 0), size);
-  } else if (fft_length < length) {
-    IntLists paddings(std::size_t(frames.ndim()), Ints{0, 0});
-    paddings.back()[1] = length - fft_length;
-    frames = pad(frames, paddings);
-  }
+  const std::int64_t length = call.integer("frame_length");
+  const Tensor frames = fft::fitted_to(signal::irfft(inputs[0], fft_length_of(call)), {length});
   const Tensor window = window_of(call, inputs, length, frames.dtype());
   return {signal::overlap_and_add(window.defined() ? frames * window : frames, call.integer("frame_step"))};
 }
@@ -113,7 +125,7 @@ void mdct_infer(InferContext& context) {
   require_norm(context);
   const std::int64_t n = x.dim(-1), step = length / 2;
   Shape shape = leading(x, 1);
-  shape.push_back(context.boolean("pad_end") ? n / step + (n % step != 0) : n < length ? 0 : 1 + (n - length) / step);
+  shape.push_back(fft::frame_count(n, length, step, context.boolean("pad_end")));
   shape.push_back(step);
   context.output(context.dtype_of(0), shape);
 }
@@ -173,19 +185,15 @@ OpDef row(std::string_view name, std::string_view doc, DTypeRule dtypes, std::ve
 }  // namespace
 
 Tensor spectral::window(const std::string& name, std::int64_t length, DType dtype) {
-  if (name == "hann") return signal::hann_window(length, true, dtype);
-  if (name == "hamming") return signal::hamming_window(length, true, dtype);
-  if (name == "kaiser") return signal::kaiser_window(length, 12, dtype);
-  if (name == "kaiser_bessel_derived") return signal::kaiser_bessel_derived_window(length, 12, dtype);
-  if (name == "vorbis") return signal::vorbis_window(length, dtype);
-  if (name == "none") return {};
-  throw InvalidArgumentError("a window is " + std::string(kWindows) + ", not \"" + name + "\"");
+  const MakeWindow make = window_maker(name);
+  if (!make) throw InvalidArgumentError("a window is " + window_names() + ", not \"" + name + "\"");
+  return make(length, dtype);
 }
 
 std::vector<OpDef> spectral_rows() {
   const DTypeSet real_numbers = dtypes(float32, float64);
-  const AttrDef length{.name = "frame_length", .type = AttrType::integer, .required = true}, step{.name = "frame_step", .type = AttrType::integer, .required = true};
-  const AttrDef fft_length{.name = "fft_length", .type = AttrType::any, .doc = "none: the smallest power of two that holds a frame"}, pad_end{.name = "pad_end", .type = AttrType::boolean, .fallback = false};
+  const AttrDef length = attrs::integer("frame_length"), step = attrs::integer("frame_step"), pad_end = attrs::boolean("pad_end", false);
+  const AttrDef fft_length{.name = "fft_length", .type = AttrType::any, .doc = "none: the smallest power of two that holds a frame"};
   const AttrDef norm{.name = "norm", .type = AttrType::any, .doc = "none or \"ortho\" of the cosine transform"};
   const auto window = [](const char* fallback) { return AttrDef{.name = "window", .type = AttrType::string, .fallback = std::string(fallback), .doc = "its name, where operand 1 does not give its elements"}; };
   const auto framed = [](std::int64_t l, std::int64_t s) { return AttrList{{"frame_length", l}, {"frame_step", s}}; };

@@ -6,7 +6,7 @@
 
 #include <lockstep/lockstep.h>
 
-#include "message_of.h"
+#include "../message_of.h"
 
 namespace lockstep::autodiff {
 namespace {

@@ -11,7 +11,7 @@
 
 #include <lockstep/lockstep.h>
 
-#include "message_of.h"
+#include "../message_of.h"
 
 namespace lockstep::autodiff {
 namespace {

@@ -7,6 +7,7 @@
 #include <lockstep/tensor/device_plugin.h>
 
 #include "on_cuda.h"
+#include "../message_of.h"
 
 // Tensors, ops and traced functions on a device. Without a GPU they run on the emulated one (LOCKSTEP_CUDA_PLUGIN).
 
@@ -23,18 +24,6 @@ Tensor counting(const Shape& shape) {
   std::vector<float> values(std::size_t(shape.numel()));
   std::iota(values.begin(), values.end(), 1.f);
   return constant(values, shape);
-}
-
-template <class E, class F>
-std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    return std::string("another error: ") + error.what();
-  }
-  return "no error";
 }
 
 void expect_equal(const Tensor& a, const Tensor& b) {
@@ -64,7 +53,7 @@ TEST_F(CudaTensors, ShowTheirElementsByACopyOnTheHost) {
   EXPECT_EQ(to_string(there), to_string(counting({2, 2})));
 }
 
-TEST_F(CudaTensors, AreNotOfStrings) { EXPECT_NE(refusal<TypeError>([] { to(constant("a"), "cuda"); }).find("strings live on the CPU"), std::string::npos); }
+TEST_F(CudaTensors, AreNotOfStrings) { EXPECT_NE(message_of<TypeError>([] { to(constant("a"), "cuda"); }).find("strings live on the CPU"), std::string::npos); }
 
 TEST_F(CudaTensors, ComeIntoBeingOnTheDefaultDevice) {
   const DeviceScope scope("cuda");
@@ -86,9 +75,17 @@ TEST_F(CudaOps, ComputeWhereTheirOperandsAre) {
   expect_equal(to(y, "cpu"), counting({2, 3}) * 3);
 }
 
+TEST_F(CudaOps, DefinedByOthersComputeThereTooWithTheirLiterals) {
+  const Tensor x = counting({2, 3}) / 8, y = image::rgb_to_hsv(to(x, "cuda"));
+  EXPECT_EQ(to_string(y.device()), "cuda:0");
+  expect_equal(to(y, "cpu"), image::rgb_to_hsv(x));
+  const DeviceScope scope("cuda");
+  expect_equal(image::rgb_to_hsv(x), to(y, "cpu"));
+}
+
 TEST_F(CudaOps, RefuseOperandsOnDifferentDevices) {
   const Tensor here = counting({2}), there = to(here, "cuda");
-  const std::string text = refusal<InvalidArgumentError>([&] { add(here, there); });
+  const std::string text = message_of<InvalidArgumentError>([&] { add(here, there); });
   for (const char* word : {"[add]", "cpu:0", "cuda:0", "to(tensor, device)"}) EXPECT_NE(text.find(word), std::string::npos) << text;
 }
 
@@ -201,7 +198,7 @@ TEST_F(CudaMemory, ComesBackAndSaysWhoHoldsIt) {
 
 TEST_F(CudaMemory, RunsOutWithAWordOnWhoHoldsWhat) {
   const Tensor held = Tensor::empty({1 << 10}, float32, "cuda");
-  const std::string text = refusal<ResourceExhaustedError>([] { Tensor::empty({std::int64_t(1) << 50}, float32, "cuda"); });
+  const std::string text = message_of<ResourceExhaustedError>([] { Tensor::empty({std::int64_t(1) << 50}, float32, "cuda"); });
   for (const char* word : {"out of memory", "cuda:0", "for tensors", "Lockstep holds"}) EXPECT_NE(text.find(word), std::string::npos) << text;
 }
 

@@ -9,6 +9,7 @@
 #include <lockstep/io/checkpoint_files.h>
 #include <lockstep/lockstep.h>
 
+#include "../message_of.h"
 #include "shared_directory.h"
 #include "support.h"
 
@@ -25,14 +26,6 @@ void compile(nn::Sequential& model, bool shard_state = false) {
 struct Rows {
   Tensor x = random::normal_from(constant(std::vector<std::int64_t>{4, 0}), {70, 6}), y = random::normal_from(constant(std::vector<std::int64_t>{4, 1}), {70, 1});
 };
-std::string refusal(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(nothing was thrown)";
-}
 #define EXPECT_IN(part, text) EXPECT_NE(std::string(text).find(part), std::string::npos) << (text)
 
 TEST(Checkpoint, ResumesInTheMiddleOfAnEpochToTheSameBits) {
@@ -121,12 +114,12 @@ TEST(Checkpoint, NamesWhatDiffersInAnotherModel) {
   const std::string path = io::save_checkpoint(model, directory.path());
   nn::Sequential other({nn::InputLayer({6}), nn::Dense({.units = 8, .name = "dense"}), nn::Dense({.units = 1, .name = "out"})}, "sequential");
   other(Rows().x);
-  const std::string text = refusal([&] { io::load_checkpoint(other, path); });
+  const std::string text = message_of<Error>([&] { io::load_checkpoint(other, path); });
   EXPECT_IN("dense/kernel is float32 (6, 16) there, and float32 (6, 8) in the model", text);
   EXPECT_IN("only the model has", text);
   EXPECT_IN("only the checkpoint has", text);
   io::load_checkpoint(other, path, {.partial = true});
-  EXPECT_IN("no complete checkpoint", refusal([&] { io::load_checkpoint(model, directory.path() + "/nowhere"); }));
+  EXPECT_IN("no complete checkpoint", message_of<Error>([&] { io::load_checkpoint(model, directory.path() + "/nowhere"); }));
 }
 
 TEST(Checkpoint, GoesBackAGenerationWhenTheLastIsDamaged) {
@@ -145,14 +138,14 @@ TEST(Checkpoint, GoesBackAGenerationWhenTheLastIsDamaged) {
     file.put('\x5a');
   }
   dist::communicator().barrier();
-  EXPECT_IN("is damaged", refusal([&] { io::verify_checkpoint(last); }));
+  EXPECT_IN("is damaged", message_of<Error>([&] { io::verify_checkpoint(last); }));
   const auto resume = io::resume_from(directory.path());
   ASSERT_TRUE(resume->position());
   EXPECT_EQ(resume->position()->step, 2);
   dist::communicator().barrier();
   if (dist::is_chief()) std::filesystem::remove(shard);
   dist::communicator().barrier();
-  EXPECT_IN("is missing", refusal([&] { io::verify_checkpoint(last); }));
+  EXPECT_IN("is missing", message_of<Error>([&] { io::verify_checkpoint(last); }));
 }
 
 TEST(Checkpoint, KeepsTheLastGenerationsAndRemovesWhatAKilledJobLeft) {
@@ -196,7 +189,7 @@ TEST(Checkpoint, FailsOnAllRanksWhenOneCannotWriteAndLeavesWhatWasThere) {
   const auto hook = [&](const std::string& step) {
     if (step == "shard" && dist::rank() == last) throw ResourceExhaustedError("no space left");
   };
-  EXPECT_IN("rank " + std::to_string(last) + ": no space left", refusal([&] { io::write_generation(io::take_snapshot(model), directory.path(), dist::communicator(), hook); }));
+  EXPECT_IN("rank " + std::to_string(last) + ": no space left", message_of<Error>([&] { io::write_generation(io::take_snapshot(model), directory.path(), dist::communicator(), hook); }));
   EXPECT_EQ(io::checkpoint_hash(good), hash);
   dist::communicator().barrier();
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), std::filesystem::directory_iterator()), 1) << "nothing half done is left";
@@ -240,7 +233,7 @@ TEST(Manifest, RefusesWhatIsNotWhatItShouldBe) {
   const auto changed = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
-    return refusal([&] { io::CheckpointManifest::from_json(text, "m"); });
+    return message_of<Error>([&] { io::CheckpointManifest::from_json(text, "m"); });
   };
   EXPECT_IN("m is no JSON", changed("{", "["));
   EXPECT_IN("m has version 9", changed("\"version\": 2", "\"version\": 9"));
@@ -249,7 +242,7 @@ TEST(Manifest, RefusesWhatIsNotWhatItShouldBe) {
   EXPECT_IN("'../x' is no name of a file", changed("\"name\": \"shard-00000-of-00001.h5\"", "\"name\": \"../x\""));
   EXPECT_IN("m has no 'files'", changed("\"files\"", "\"files_\""));
   EXPECT_IN("m.tensors[0].shape", changed("\"shape\": [\n    2,\n    3", "\"shape\": [\n    4611686018427387904,\n    4611686018427387904"));
-  EXPECT_IN("is nested 100000 deep", refusal([&] { io::CheckpointManifest::from_json(std::string(100000, '['), "m"); }));
+  EXPECT_IN("is nested 100000 deep", message_of<Error>([&] { io::CheckpointManifest::from_json(std::string(100000, '['), "m"); }));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <lockstep/io/hdf5/file.h>
 #include <lockstep/lockstep.h>
 
+#include "../message_of.h"
 #include "shared_directory.h"
 #include "support.h"
 
@@ -66,16 +67,6 @@ std::string warning_of_going_back(const TwoGenerations& saved) {
   EXPECT_TRUE(position && position->step == 1);
   return dist::communicator().broadcast_text(text, 0, "warning");
 }
-std::string error_of(const auto& call) {
-  try {
-    call();
-  } catch (const DataLossError& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    return std::string("of another kind: ") + error.what();
-  }
-  return "(nothing was thrown)";
-}
 
 TEST(DamagedCheckpoint, IsNamedInAWarningAndTheGenerationBeforeItIsTaken) {
   struct Case {
@@ -123,7 +114,7 @@ TEST(DamagedCheckpoint, LeavesTheModelAsItWasOnAllRanks) {
   });
   const std::vector<Variable> variables = saved.model.variables();
   for (const Variable& variable : variables) variable.assign(full(variable.shape(), 3, variable.dtype()));
-  const std::string text = error_of([&] { io::load_checkpoint(saved.model, saved.path()); });
+  const std::string text = message_of<DataLossError>([&] { io::load_checkpoint(saved.model, saved.path()); });
   EXPECT_NE(text.find("'" + last.dataset() + "' of '" + saved.shard() + "' is damaged: its checksum is"), std::string::npos) << text;
   for (const Variable& variable : variables) EXPECT_EQ(variable.value().to_vector<float>(), std::vector<float>(std::size_t(variable.shape().numel()), 3)) << variable.path();
   io::load_checkpoint(saved.model, saved.path(1));
@@ -167,7 +158,7 @@ TEST(DamagedCheckpoint, WithDatasetsOfAnotherKindIsRefusedByFileAndDataset) {
       file.close();
     });
     for (const Entry& tensor : tensors) {
-      const std::string text = error_of([&] { io::read_checkpoint_tensor(saved.path(), io::read_manifest(saved.path()), tensor.path); });
+      const std::string text = message_of<DataLossError>([&] { io::read_checkpoint_tensor(saved.path(), io::read_manifest(saved.path()), tensor.path); });
       EXPECT_NE(text.find(saved.shard()), std::string::npos) << text;
       EXPECT_NE(text.find("'" + tensor.dataset() + "'"), std::string::npos) << text;
       EXPECT_NE(text.find(each.said), std::string::npos) << text;

@@ -1,6 +1,6 @@
 // The bytes of a JPEG, with all that may be asked of its decoder.
+#include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/image.h>
-#include <lockstep/tensor/tensor.h>
 
 #include "fuzz.h"
 
@@ -8,8 +8,7 @@ using namespace lockstep;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
-  Tensor file = Tensor::empty({}, string);
-  file.mutable_data<std::string>()[0].assign(reinterpret_cast<const char*>(data + 1), size - 1);
+  const Tensor file = constant(std::string(reinterpret_cast<const char*>(data + 1), size - 1));
   const std::int64_t channels[] = {0, 1, 3};
   fuzz::read([&] {
     image::decode_jpeg(file, {.channels = channels[data[0] % 3], .ratio = 1 << (data[0] >> 2 & 3), .fancy_upscaling = (data[0] & 16) != 0, .try_recover_truncated = (data[0] & 32) != 0, .acceptable_fraction = 0.5,

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/image.h>
-#include <lockstep/tensor/tensor.h>
 
 #include "fuzz.h"
 
@@ -15,8 +15,7 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
-  Tensor file = Tensor::empty({}, string);
-  file.mutable_data<std::string>()[0].assign(reinterpret_cast<const char*>(data + 1), size - 1);
+  const Tensor file = constant(std::string(reinterpret_cast<const char*>(data + 1), size - 1));
   fuzz::read([&] { image::decode_png(file, {.channels = data[0] % 5, .dtype = data[0] & 8 ? uint16 : uint8}); });
   return 0;
 }

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "../message_of.h"
+
 namespace lockstep::io {
 
 /// A folder of its own for each test program, removed at the end of the scope.
@@ -37,17 +39,6 @@ class Folder {
 inline std::string bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// The message of the error of type E that `f` throws; "(none)" if it throws nothing.
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "(none)";
 }
 
 }  // namespace lockstep::io

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <lockstep/autodiff/function.h>
 #include <lockstep/io/confusion_matrix.h>
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/constant.h>
@@ -34,6 +35,16 @@ Tensor numbered(const Shape& shape) {
   Tensor tensor = Tensor::empty(shape, uint8);
   for (std::int64_t i = 0; i < tensor.numel(); ++i) tensor.mutable_data<std::uint8_t>()[i] = std::uint8_t(1 + i);
   return tensor;
+}
+
+TEST(Png, IsWrittenAtOnceInTheMiddleOfATrace) {
+  const Folder folder;
+  const auto f = autodiff::function([&](const Tensor& x) {
+    write_png(folder.path("a.png"), numbered({2, 3}));
+    return x + 1.0f;
+  });
+  f(constant(1.0f));
+  EXPECT_EQ(read_png(folder.path("a.png"), PNG_FORMAT_GRAY).pixels, (std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6}));
 }
 
 TEST(Png, KeepsEveryPixelOfGreyAndColouredImages) {

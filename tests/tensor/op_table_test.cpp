@@ -6,21 +6,10 @@
 
 #include <lockstep/lockstep.h>
 
+#include "../message_of.h"
+
 namespace lockstep {
 namespace {
-
-/// The text of the error of type E that `f` throws.
-template <class E, class F>
-std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    return std::string("another error: ") + error.what();
-  }
-  return "no error";
-}
 
 TEST(OpTable, FindsARowByNameAndAlias) {
   EXPECT_EQ(find_op("where").name, "where");
@@ -28,10 +17,10 @@ TEST(OpTable, FindsARowByNameAndAlias) {
 }
 
 TEST(OpTable, SuggestsTheNearestName) {
-  EXPECT_EQ(refusal<NotFoundError>([] { find_op("matmull"); }), "there is no op named 'matmull' - did you mean 'matmul'?");
-  EXPECT_EQ(refusal<NotFoundError>([] { find_op("reduce_summ"); }), "there is no op named 'reduce_summ' - did you mean 'reduce_sum'?");
-  EXPECT_EQ(refusal<NotFoundError>([] { apply_named("sofmax", {}); }), "there is no op named 'sofmax' - did you mean 'softmax'?");
-  EXPECT_EQ(refusal<NotFoundError>([] { find_op("xyzzy_plugh_frobnicate"); }), "there is no op named 'xyzzy_plugh_frobnicate'");
+  EXPECT_EQ(message_of<NotFoundError>([] { find_op("matmull"); }), "there is no op named 'matmull' - did you mean 'matmul'?");
+  EXPECT_EQ(message_of<NotFoundError>([] { find_op("reduce_summ"); }), "there is no op named 'reduce_summ' - did you mean 'reduce_sum'?");
+  EXPECT_EQ(message_of<NotFoundError>([] { apply_named("sofmax", {}); }), "there is no op named 'sofmax' - did you mean 'softmax'?");
+  EXPECT_EQ(message_of<NotFoundError>([] { find_op("xyzzy_plugh_frobnicate"); }), "there is no op named 'xyzzy_plugh_frobnicate'");
 }
 
 TEST(OpTable, HasACompleteRowForEveryOp) {
@@ -52,20 +41,20 @@ TEST(OpTable, HasACompleteRowForEveryOp) {
 Tensor x() { return constant({{1.f, 2.f}, {3.f, 4.f}}); }
 
 TEST(Attributes, AreRefusedByNameWhenUnknown) {
-  EXPECT_EQ(refusal<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"keepdim", true}}); }),
+  EXPECT_EQ(message_of<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"keepdim", true}}); }),
             "[reduce_sum] unknown attribute 'keepdim' - did you mean 'keepdims'?");
 }
 
 TEST(Attributes, AreRefusedWhenIllTyped) {
-  EXPECT_EQ(refusal<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"keepdims", std::int64_t(1)}}); }),
+  EXPECT_EQ(message_of<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"keepdims", std::int64_t(1)}}); }),
             "[reduce_sum] attribute 'keepdims' must be bool, got 1");
-  EXPECT_EQ(refusal<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"axis", 0.5}}); }),
+  EXPECT_EQ(message_of<InvalidArgumentError>([] { apply_named("reduce_sum", std::vector{x()}, {{"axis", 0.5}}); }),
             "[reduce_sum] attribute 'axis' must be int, list of ints or none, got 0.5");
-  EXPECT_EQ(refusal<InvalidArgumentError>([] { apply_named("cast", std::vector{x()}, {{"dtype", std::string("float64")}}); }), "[cast] attribute 'dtype' must be dtype, got float64");
+  EXPECT_EQ(message_of<InvalidArgumentError>([] { apply_named("cast", std::vector{x()}, {{"dtype", std::string("float64")}}); }), "[cast] attribute 'dtype' must be dtype, got float64");
 }
 
 TEST(Attributes, AreRefusedWhenMissing) {
-  EXPECT_EQ(refusal<InvalidArgumentError>([] { apply_named("reshape", std::vector{x()}); }), "[reshape] attribute 'shape' is missing");
+  EXPECT_EQ(message_of<InvalidArgumentError>([] { apply_named("reshape", std::vector{x()}); }), "[reshape] attribute 'shape' is missing");
 }
 
 TEST(Attributes, TakeTheirDefaultsAndTheRowsOrder) {

@@ -135,6 +135,8 @@ TEST(Frame, AndOverlapAndAddAreAdjoint) {
 TEST(Frame, TakesIntegersAndRefusesAPaddingThatDoesNotFit) {
   EXPECT_EQ(signal::frame(constant({1, 2, 3, 4, 5}), 3, 2, true, 9).to_vector<std::int32_t>(), (std::vector<std::int32_t>{1, 2, 3, 3, 4, 5, 5, 9, 9}));
   EXPECT_THROW(signal::frame(constant({1, 2, 3}), 2, 1, true, 0.5), InvalidArgumentError);
+  EXPECT_THROW(signal::frame(constant({1, 2, 3}, uint8), 2, 1, true, 256), InvalidArgumentError);
+  EXPECT_THROW(signal::frame(constant({1, 2, 3}), 2, 1, true, 1e30), InvalidArgumentError);
   EXPECT_THROW(signal::frame(zeros({4}), 2, 1, false, 0, 1), InvalidArgumentError);
 }
 

@@ -3,9 +3,9 @@
 
 #include <string>
 
-namespace lockstep::autodiff {
+namespace lockstep {
 
-/// The message of the error of type E that `f` throws; empty if it throws nothing.
+/// The message of the error of type E that `f` throws; "(none)" if it throws nothing. Errors of other types go on.
 template <class E, class F>
 std::string message_of(F&& f) {
   try {
@@ -13,7 +13,7 @@ std::string message_of(F&& f) {
   } catch (const E& error) {
     return error.what();
   }
-  return "";
+  return "(none)";
 }
 
-}  // namespace lockstep::autodiff
+}  // namespace lockstep

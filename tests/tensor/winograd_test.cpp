@@ -29,22 +29,30 @@ window::Convolution convolution_of(const Sizes& s) {
 
 Tensor convolved(const Sizes& s, const Tensor& x, const Tensor& kernel) { return conv2d(x, kernel, {1, 1}, "explicit", {1, 1}, 1, s.padding); }
 
-/// The convolution, then the gradients of its input and kernel for a random upstream.
-Tensors all_parts(const Sizes& s, DType dtype) {
-  const Tensor x = cast(random::normal({s.batch, s.height, s.width, s.in}, 0, 1, float32, 1), dtype), kernel = cast(random::normal({3, 3, s.in, s.out}, 0, 1, float32, 2), dtype);
+struct Operands {
+  Tensor x, kernel, upstream;
+};
+Operands operands_of(const Sizes& s) {
+  const window::Convolution c = convolution_of(s);
+  return {random::normal({s.batch, s.height, s.width, s.in}, 0, 1, float32, 1), random::normal({3, 3, s.in, s.out}, 0, 1, float32, 2), random::normal({s.batch, c.out[1], c.out[2], s.out}, 0, 1, float32, 3)};
+}
+
+/// The convolution, then the gradients of its input and kernel.
+Tensors all_parts(const Sizes& s, const Operands& operands, DType dtype) {
+  const Tensor x = cast(operands.x, dtype), kernel = cast(operands.kernel, dtype);
   autodiff::GradientTape tape;
   tape.watch(x);
   tape.watch(kernel);
   const Tensor y = convolved(s, x, kernel);
-  const Tensor upstream = cast(random::normal(y.shape(), 0, 1, float32, 3), dtype);
-  const auto gradients = tape.gradient(y, {x, kernel}, upstream);
+  const auto gradients = tape.gradient(y, {x, kernel}, cast(operands.upstream, dtype));
   return {y, gradients[0].dense(), gradients[1].dense()};
 }
 
 TEST(Winograd, IsRightForTheConvolutionAndBothGradients) {
   for (const Sizes& s : kSizes) {
     ASSERT_TRUE(winograd::pays(convolution_of(s)));
-    const Tensors found = all_parts(s, float32), wanted = all_parts(s, float64);
+    const Operands operands = operands_of(s);
+    const Tensors found = all_parts(s, operands, float32), wanted = all_parts(s, operands, float64);
     for (std::size_t i = 0; i < 3; ++i) {
       const double size = std::sqrt(reduce_mean(square(wanted[i])).item<double>());
       const Tensor error = cast(found[i], float64) - wanted[i];
@@ -57,12 +65,13 @@ TEST(Winograd, IsRightForTheConvolutionAndBothGradients) {
 TEST(Winograd, GivesTheSameBitsOnEveryNumberOfThreads) {
   const Sizes s{8, 26, 26, 32, 64, {{0, 0}, {0, 0}}};
   ASSERT_TRUE(winograd::pays(convolution_of(s)));
+  const Operands operands = operands_of(s);
   const int threads = intra_op_threads();
   set_intra_op_threads(1);
-  const Tensors one = all_parts(s, float32);
+  const Tensors one = all_parts(s, operands, float32);
   for (const int count : {2, 3}) {
     set_intra_op_threads(count);
-    const Tensors several = all_parts(s, float32);
+    const Tensors several = all_parts(s, operands, float32);
     for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(reduce_all(equal(one[i], several[i])).item<bool>()) << count << " threads, part " << i;
   }
   set_intra_op_threads(threads);

@@ -24,5 +24,8 @@ std::span<const Kernel> conv_kernels();
 std::span<const Kernel> pool_kernels();
 std::span<const Kernel> softmax_kernels();
 std::span<const Kernel> random_kernels();
+std::span<const Kernel> fft_kernels();
+std::span<const Kernel> signal_kernels();
+std::span<const Kernel> image_kernels();
 
 }  // namespace lockstep::cuda

@@ -167,7 +167,8 @@ OpDef suppression(std::string_view name, std::string_view doc, void (*infer)(Inf
   return {.name = name, .doc = doc, .family = "image", .min_inputs = 2, .max_inputs = 2,
           .attrs = {attrs::integer("max_output_size"), attrs::number("iou_threshold", 0.5), attrs::number("score_threshold", -INFINITY)}, .dtypes = same(dtypes(float32, float64)), .infer = infer,
           .gradient = not_differentiable("its result is a choice"), .onnx = no_onnx("exported as NonMaxSuppression, which has batches"),
-          .samples = {{.inputs = {boxes, scores}, .attrs = {{"max_output_size", std::int64_t(4)}, {"iou_threshold", 0.2}}}}, .cpu_dynamic = cpu};
+          .samples = {{.inputs = {boxes, scores}, .attrs = {{"max_output_size", std::int64_t(4)}, {"iou_threshold", 0.2}}}}, .cpu_dynamic = cpu,
+          .no_cuda = "boxes are chosen one after the other, on the host"};
 }
 
 }  // namespace
@@ -181,7 +182,7 @@ std::vector<OpDef> boxes_rows() {
   rows.back().samples.back().attrs.push_back({"soft_nms_sigma", 0.5});
   rows.push_back({.name = "image_draw_bounding_boxes", .doc = "images with one-pixel frames around boxes, in turns of the colours", .family = "image", .min_inputs = 3, .max_inputs = 3, .dtypes = each(kFloats, dtypes(float32), dtypes(float32)), .infer = draw_infer,
                   .gradient = not_differentiable("it is for looking at"), .onnx = no_onnx("it is for looking at"),
-                  .samples = {{.inputs = {{.dtype = float32, .shape = {1, 4, 5, 3}}, {.dtype = float32, .shape = {1, 2, 4}, .low = 0, .high = 1}, {.dtype = float32, .shape = {1, 3}}}}}, .cpu = draw_cpu});
+                  .samples = {{.inputs = {{.dtype = float32, .shape = {1, 4, 5, 3}}, {.dtype = float32, .shape = {1, 2, 4}, .low = 0, .high = 1}, {.dtype = float32, .shape = {1, 3}}}}}, .cpu = draw_cpu, .no_cuda = "pictures for looking at are drawn on the host"});
   return rows;
 }
 

@@ -24,7 +24,7 @@ Tensor edged(std::int64_t n, double edge, double inner, bool both, DType dtype) 
     if constexpr (std::is_floating_point_v<T>)
       for (std::int64_t i = 0; i < n; ++i) result.mutable_data<T>()[i] = T(i == 0 || (both && i == n - 1) ? edge : inner);
   });
-  return result;
+  return placed(result);
 }
 
 void require_type(const InferContext& context) {

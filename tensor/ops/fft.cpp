@@ -16,6 +16,8 @@ namespace {
 
 using G = const GradContext&;
 using fft::fitted_to;
+using fft::Framing;
+using fft::framing_of;
 using fft::Kind;
 
 DType real_of(DType dtype) { return dtype == complex64 ? float32 : float64; }
@@ -40,15 +42,6 @@ Tensor transformed(const Tensor& x, const AttrList& attrs = {}) {
   return apply(op, {x}, attrs);
 }
 
-/// Sizes of the real side: fft_length, or what the operand says.
-template <int Rank>
-Ints real_sizes(const OpCall& call, const Shape& x, bool from_spectrum) {
-  if (!call.is_none("fft_length")) return call.ints("fft_length");
-  Ints sizes = last_sizes(x, Rank);
-  if (from_spectrum) sizes.back() = 2 * (sizes.back() - 1);
-  return sizes;
-}
-
 template <int Rank>
 void complex_infer_fft(InferContext& context) {
   require_axes<Rank>(context);
@@ -59,7 +52,7 @@ void complex_infer_fft(InferContext& context) {
 template <int Rank, bool Back>
 void real_infer(InferContext& context) {
   require_axes<Rank>(context);
-  const Ints sizes = real_sizes<Rank>(context, context.shape(0), Back);
+  const Ints sizes = fft::real_sizes(context, context.shape(0), Rank, Back);
   if (int(sizes.size()) != Rank) context.refuse("fft_length must have " + std::to_string(Rank) + " numbers, got " + to_string(AttrValue(sizes)));
   for (const std::int64_t size : sizes) fft::require_length(context, size);
   Shape shape(context.shape(0).dims().first(std::size_t(context.shape(0).ndim() - Rank)));
@@ -102,12 +95,12 @@ BoundKernel complex_cpu(const BindContext& context) {
 }
 template <int Rank>
 BoundKernel real_cpu(const BindContext& context) {
-  const Ints sizes = real_sizes<Rank>(context, context.shape(0), false);
+  const Ints sizes = fft::real_sizes(context, context.shape(0), Rank, false);
   return bind_transform(context.dtype_of(0) == float32, Kind::real_forward, context.shape(0), sizes, sizes, 1, 1.0);
 }
 template <int Rank>
 BoundKernel real_back_cpu(const BindContext& context) {
-  const Ints sizes = real_sizes<Rank>(context, context.shape(0), true);
+  const Ints sizes = fft::real_sizes(context, context.shape(0), Rank, true);
   Ints taken = sizes;
   taken.back() = sizes.back() / 2 + 1;
   return bind_transform(context.dtype_of(0) == complex64, Kind::real_backward, context.shape(0), sizes, taken, 2, 1.0 / double(product(sizes)));
@@ -126,7 +119,7 @@ Tensor bin_counts(std::int64_t length, DType dtype, double scale, bool inverse) 
         weights.mutable_data<T>()[i] = T(scale * (inverse ? 1 / count : count));
       }
   });
-  return cast(weights, dtype);
+  return cast(placed(weights), dtype);
 }
 
 /// Half a spectrum to the real numbers that irfft gives without its 1 / n, every bin counted once: the adjoint of rfft.
@@ -146,29 +139,19 @@ template <int Rank>
 Gradients real_gradient(G context) {
   grads::require_known(context.input(0), context.op().name);
   const Shape& x = context.input(0).shape();
-  return {fitted_to(real_adjoint<Rank>(context.upstream(), real_sizes<Rank>(context, x, false)), last_sizes(x, Rank))};
+  return {fitted_to(real_adjoint<Rank>(context.upstream(), fft::real_sizes(context, x, Rank, false)), last_sizes(x, Rank))};
 }
 template <int Rank>
 Gradients real_back_gradient(G context) {
   grads::require_known(context.input(0), context.op().name);
   const Shape& x = context.input(0).shape();
-  const Ints sizes = real_sizes<Rank>(context, x, true);
+  const Ints sizes = fft::real_sizes(context, x, Rank, true);
   const Tensor spectrum = transformed<Rank, 2>(context.upstream(), {{"fft_length", sizes}});
   return {fitted_to(spectrum * bin_counts(sizes.back(), spectrum.dtype(), 1 / double(product(sizes)), false), last_sizes(x, Rank))};
 }
 
 // ---- short-time transforms: frames are cut, windowed and transformed one by one, so that none of it is written to memory but the spectra
 
-struct Framing {
-  std::int64_t rows = 1, samples, frames = 0, length, step, fft_length, bins = 0;
-};
-Framing framing_of(const OpCall& call, const Shape& x, const Shape& window) {
-  Framing f{.samples = x[x.ndim() - 1], .length = window[0], .step = call.integer("frame_step"), .fft_length = call.integer("fft_length")};
-  for (int i = 0; i < x.ndim() - 1; ++i) f.rows *= x[i];
-  f.frames = fft::frame_count(f.samples, f.length, f.step, call.boolean("pad_end"));
-  f.bins = f.fft_length / 2 + 1;
-  return f;
-}
 void framed_rfft_infer(InferContext& context) {
   const Shape &x = context.shape(0), &window = context.shape(1);
   if (x.ndim() < 1) context.refuse("signals need at least one axis");

@@ -9,7 +9,7 @@
 
 #include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/fft/plan.h>
-#include <lockstep/tensor/op.h>
+#include <lockstep/tensor/ops/fft_sizes.h>
 
 namespace lockstep::fft {
 
@@ -66,11 +66,5 @@ inline void require_length(const InferContext& context, std::int64_t length, std
 
 /// x cropped, or padded with zeros, at the end of its last axes to these sizes.
 Tensor fitted_to(const Tensor& x, const Ints& sizes);
-
-/// Frames of `length` that begin every `step` of n elements; with pad_end also those that reach beyond the end.
-inline std::int64_t frame_count(std::int64_t n, std::int64_t length, std::int64_t step, bool pad_end) {
-  if (pad_end) return n / step + (n % step != 0);
-  return n < length ? 0 : 1 + (n - length) / step;
-}
 
 }  // namespace lockstep::fft

@@ -48,8 +48,6 @@ namespace {
 
 /// Families without CUDA kernels, and why. Rows that have one anyway, or a word of their own, keep it.
 constexpr std::pair<std::string_view, std::string_view> kOnTheHost[] = {
-    {"signal", "transforms and windows are computed on the host, by FFTW; cuFFT is not used yet"},
-    {"image", "pictures are prepared on the host, with the data sets that they belong to"},
     {"ragged", "sizes depend on the elements of row splits, which the host must read"},
     {"sparse", "sizes depend on the elements of indices, which the host must read"},
 };

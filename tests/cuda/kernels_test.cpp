@@ -299,6 +299,56 @@ TEST_F(CudaSizes, PoolWithOverlapsAndPadding) {
     }
 }
 
+TEST_F(CudaSizes, TransformSignalsOfAnyLength) {
+  for (const std::int64_t n : {1, 2, 16, 37, 90, 128}) {
+    for (const char* name : {"signal_fft", "signal_ifft", "signal_irfft"}) {
+      if (n > 1) expect(name, {}, {number({3, n}, complex128)});
+      expect(name, std::string_view(name) == "signal_irfft" ? AttrList{{"fft_length", Ints{n}}} : AttrList{}, {number({2, 2, n}, complex128)});
+    }
+    expect("signal_rfft", {}, {number({3, n})});
+    for (const std::int64_t type : {1, 2, 3, 4})
+      if (n > 1 || type > 1) expect("signal_cosines", {{"type", type}}, {number({3, n})});
+  }
+  expect("signal_fft", {}, {number({0, 4}, complex64)});
+  expect("signal_rfft2d", {}, {number({0, 4, 3})});
+  expect("signal_fft3d", {}, {number({2, 3, 10, 7}, complex128)});
+  expect("signal_ifft2d", {}, {number({9, 14}, complex128)});
+}
+
+TEST_F(CudaSizes, CropAndPadWhatIsTransformed) {
+  for (const Ints& sizes : {Ints{9, 12}, Ints{5, 11}, Ints{14, 6}, Ints{10, 15}, Ints{1, 1}}) {
+    expect("signal_rfft2d", {{"fft_length", sizes}}, {number({2, 9, 12})});
+    // (What is given is the spectrum of nothing real.)
+    expect("signal_irfft2d", {{"fft_length", sizes}}, {number({2, 9, 7}, complex128)});
+    const Ints deeper{4, sizes[0], sizes[1]};
+    expect("signal_rfft3d", {{"fft_length", deeper}}, {number({2, 3, 9, 12})});
+    expect("signal_irfft3d", {{"fft_length", deeper}}, {number({2, 5, 9, 7}, complex128)});
+  }
+}
+
+TEST_F(CudaSizes, TransformAPartThatBeginsBetweenTwoNumbers) {
+  const Tensor whole = number({33}, float32), there = to(whole, "cuda");
+  const Tensor got = apply_named("signal_rfft", std::vector{Tensor::view(there, {2, 16}, 1)}, {})[0];
+  EXPECT_LE(largest_difference(to(got, Device()), apply_named("signal_rfft", std::vector{Tensor::view(whole, {2, 16}, 1)}, {})[0]), tolerance(float32));
+}
+
+TEST_F(CudaSizes, CutSignalsIntoFramesAndBack) {
+  for (const std::int64_t step : {1, 5, 16, 21})
+    for (const bool pad_end : {false, true}) {
+      for (const std::int64_t length : {16, 24, 9}) expect("signal_framed_rfft", {{"frame_step", step}, {"fft_length", length}, {"pad_end", pad_end}}, {number({2, 3, 70}), number({16})});
+      for (const std::int64_t axis : {0, 1, 2})
+        expect("signal_frame", {{"frame_length", std::int64_t(16)}, {"frame_step", step}, {"pad_end", pad_end}, {"pad_value", 3.0}, {"axis", axis}}, {number({20, 33, 18}, float32)});
+      expect("signal_overlap_and_add", {{"frame_step", step}, {"axis", std::int64_t(1)}}, {number({2, 7, 16, 3})});
+    }
+}
+
+TEST_F(CudaSizes, ResizeByFewTapsAndByMany) {
+  for (const char* method : {"bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"})
+    for (const bool antialias : {false, true})
+      for (const bool transposed : {false, true})
+        for (const Ints& size : {Ints{40, 7}, Ints{5, 31}}) expect("image_resample", {{"size", size}, {"method", std::string(method)}, {"antialias", antialias}, {"transposed", transposed}}, {number({2, 17, 19, 3})});
+}
+
 TEST_F(CudaSizes, DrawTheSameWords) {
   const Tensor key = constant(std::vector<std::int64_t>{3, 5}), later = constant(std::vector<std::int64_t>{3, 5, 7});
   for (const DType dtype : {float32, float64, float16, int32}) {

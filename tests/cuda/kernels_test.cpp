@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include <lockstep/autodiff/tape.h>
 #include <lockstep/tensor/device_plugin.h>
 
 #include "../autodiff/op_samples.h"
@@ -21,6 +22,7 @@ class CudaKernel : public OnCuda<::testing::TestWithParam<const OpDef*>> {
 class CudaPointwise : public CudaKernel {};
 class CudaReduction : public CudaKernel {};
 class CudaNoKernel : public CudaKernel {};
+class CudaGradient : public CudaKernel {};
 
 bool needs_kernel(const OpDef& op) { return !op.compose && op.fusion != Fusion::view && !op.any_device; }
 bool has_samples(const OpDef& op) { return needs_kernel(op) && op.no_cuda.empty() && !op.samples.empty(); }
@@ -30,7 +32,15 @@ bool is_host_only(const OpDef& op) {
   return std::ranges::none_of(op.samples.front().inputs, [](const Sample::Operand& each) { return each.dtype == string; });
 }
 
+/// (Singular vectors and eigenvectors are free in their signs, and so are gradients that come through them.)
+bool has_gradient_there(const OpDef& op) {
+  if (op.samples.empty() || !op.no_cuda.empty() || !(op.gradient.rule || op.compose) || op.name == "svd" || op.name == "eigh") return false;
+  const auto& inputs = op.samples.front().inputs;
+  return std::ranges::any_of(inputs, [](const Sample::Operand& each) { return is_differentiable(each.dtype); }) && std::ranges::none_of(inputs, [](const Sample::Operand& each) { return each.dtype == string; });
+}
+
 INSTANTIATE_TEST_SUITE_P(Ops, CudaKernel, ::testing::ValuesIn(rows_where(has_samples)), test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, CudaGradient, ::testing::ValuesIn(rows_where(has_gradient_there)), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, CudaNoKernel, ::testing::ValuesIn(rows_where(is_host_only)), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, CudaPointwise, ::testing::ValuesIn(rows_where([](const OpDef& op) { return op.pointwise && op.no_cuda.empty(); })), test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, CudaReduction, ::testing::ValuesIn(rows_where([](const OpDef& op) { return op.fusion == Fusion::reduction; })), test_name);
@@ -123,6 +133,55 @@ TEST_P(CudaNoKernel, IsRefusedWithTheReason) {
     FAIL() << "no error";
   } catch (const UnimplementedError& error) {
     EXPECT_NE(std::string(error.what()).find(op().no_cuda), std::string::npos) << error.what();
+  }
+}
+
+/// By the operands that have one; undefined where no path leads.
+Tensors gradients_of(const OpDef& op, const AttrList& attrs, std::span<const Tensor> operands) {
+  autodiff::GradientTape tape;
+  std::vector<autodiff::Source> sources;
+  for (const Tensor& each : operands)
+    if (is_differentiable(each.dtype())) {
+      tape.watch(each);
+      sources.emplace_back(each);
+    }
+  Tensors targets, results;
+  for (const Tensor& each : apply_named(op.name, operands, attrs))
+    if (is_differentiable(each.dtype())) targets.push_back(each);
+  if (targets.empty()) return results;
+  for (const Gradient& each : tape.gradient(targets, sources)) results.push_back(each.dense());
+  return results;
+}
+
+/// Rules are written in ops: what they make of sizes alone has to come into being where the operands are.
+TEST_P(CudaGradient, IsThatOfTheCpu) {
+  Draw draw(op().name);
+  for (const Sample& sample : op().samples) {
+    const Tensors operands = prepared(sample, draw);
+    Tensors expected, there, got;
+    try {
+      expected = gradients_of(op(), sample.attrs, operands);
+    } catch (const UnimplementedError&) {
+      continue;
+    }
+    for (const Tensor& each : operands) there.push_back(to(each, "cuda"));
+    try {
+      got = gradients_of(op(), sample.attrs, there);
+    } catch (const UnimplementedError& error) {
+      // By way of a row for the host alone.
+      EXPECT_TRUE(std::ranges::any_of(op_table(), [&](const OpDef& row) { return row.name == error.op() && !row.no_cuda.empty(); })) << error.what();
+      continue;
+    } catch (const Error& error) {
+      ADD_FAILURE() << error.what();
+      continue;
+    }
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got[i].defined(), expected[i].defined()) << "operand " << i;
+      if (!got[i].defined()) continue;
+      EXPECT_FALSE(got[i].device().is_cpu());
+      EXPECT_LE(largest_difference(to(got[i], Device()), expected[i]), 100 * tolerance(coarsest(op(), operands, expected[i].dtype()))) << "operand " << i << "\n  got " << to_string(got[i]) << "\n  expected " << to_string(expected[i]);
+    }
   }
 }
 

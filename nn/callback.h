@@ -33,14 +33,21 @@ class Logs {
   std::vector<std::pair<std::string, double>> entries_;
 };
 
-/// The means since the epoch's start, computed when somebody asks, and this batch's own loss. Where several ranks train, the means are of this
+/// The means since the epoch's start, computed when somebody asks, and this batch's own loss, which a model on a GPU gives when somebody asks: whoever
+/// does waits for the step, so that who wants to know only now and then should ask only then. Where several ranks train, the means are of this
 /// rank's rows, so that asking concerns nobody else; at the end of an epoch callbacks are told those of all ranks.
 class BatchLogs {
  public:
   explicit BatchLogs(double loss, std::function<Logs()> compute, std::function<Logs()> compute_reduced = {})
       : loss_(loss), compute_(std::move(compute)), compute_reduced_(std::move(compute_reduced)) {}
+  /// `read` gives the loss when it is asked for.
+  explicit BatchLogs(std::function<double()> read, std::function<Logs()> compute, std::function<Logs()> compute_reduced = {})
+      : read_(std::move(read)), compute_(std::move(compute)), compute_reduced_(std::move(compute_reduced)) {}
   /// Of this batch alone, all ranks' rows (0 in predict).
-  double loss() const { return loss_; }
+  double loss() const {
+    if (!loss_) loss_ = read_();
+    return *loss_;
+  }
   const Logs& get() const {
     if (!logs_) logs_ = compute_();
     return *logs_;
@@ -49,7 +56,8 @@ class BatchLogs {
   Logs reduced() const { return compute_reduced_ ? compute_reduced_() : get(); }
 
  private:
-  double loss_;
+  mutable std::optional<double> loss_;
+  std::function<double()> read_;
   std::function<Logs()> compute_, compute_reduced_;
   mutable std::optional<Logs> logs_;
 };

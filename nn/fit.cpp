@@ -10,6 +10,7 @@
 #include <lockstep/nn/progress.h>
 #include <lockstep/nn/replicas.h>
 #include <lockstep/nn/trainer.h>
+#include <lockstep/nn/unread.h>
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/type_name.h>
 #include <lockstep/tensor/base/warning.h>
@@ -156,6 +157,21 @@ class Steps {
   std::int64_t done_;
 };
 
+/// The loss of a step: a number, or one on a device that can wait until somebody wants to know.
+struct StepLoss {
+  double number = 0;
+  Tensor unread = {};
+};
+/// What `loss` is for fit and evaluate; several ranks must have it at once, to add it up.
+StepLoss step_loss(const Tensor& loss, const std::optional<dist::Replica>& replica, const Replicas& replicas) {
+  if (!replica && !replicas.several() && !loss.device().is_cpu()) return {.unread = loss};
+  return {.number = Replicas::contribution(number_of(loss), replica)};
+}
+BatchLogs batch_logs(const StepLoss& loss, std::function<Logs()> own, std::function<Logs()> reduced) {
+  if (!loss.unread.defined()) return BatchLogs(loss.number, std::move(own), std::move(reduced));
+  return BatchLogs([unread = loss.unread] { return number_of(unread); }, std::move(own), std::move(reduced));
+}
+
 /// While it lives, SIGTERM asks for an end instead of being one.
 class StopSignal {
  public:
@@ -203,7 +219,11 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
   trainer.set_check_numerics(options.check_numerics);
 
   Logs logs;
-  bool warned = false;
+  LossWatch watch([&](double loss, std::int64_t epoch, std::int64_t batch) {
+    if (!replicas.is_chief()) return;
+    warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(batch) + " (.check_numerics = true says in which layer it begins)");
+  });
+  StepsAhead ahead;
   const StopSignal signal;
   FitPosition& position = model.position_;
   const std::int64_t seed = position.seed;
@@ -240,28 +260,33 @@ History Loops::fit(Model& model, BatchSource& data, const std::optional<BatchLay
     while (!stop && steps.next(batch)) {
       const std::int64_t number = steps.done() - 1;
       listeners.tell(&Callback::on_train_batch_begin, number);
-      double loss = 0;
+      StepLoss loss;
       try {
         const BatchLayout lies = layout ? *layout : layout_of(model, batch.tensors.size(), !options.class_weight.empty());
-        loss = replicas.sharded() ? trainer.train_members(model, lies, replicas.members_of(batch)) : Replicas::contribution(trainer.train(model, lies, batch.tensors, batch.replica), batch.replica);
+        loss = replicas.sharded() ? StepLoss{trainer.train_members(model, lies, replicas.members_of(batch))} : step_loss(trainer.train(model, lies, batch.tensors, batch.replica), batch.replica, replicas);
       } catch (const InvalidArgumentError& error) {
         if (!options.check_numerics) throw;
         throw InvalidArgumentError(std::string(error.what()) + " (epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + ")", "fit");
       }
-      const Replicas::Agreement agreed = replicas.agree(loss, model.stopping(), StopSignal::received());
-      loss = agreed.loss;
+      const Replicas::Agreement agreed = replicas.agree(loss.number, model.stopping(), StopSignal::received());
+      loss.number = agreed.loss;
       if (agreed.stop) model.stop_training();
       history.interrupted = history.interrupted || agreed.interrupted;
-      if (!std::isfinite(loss) && !warned && replicas.is_chief()) {
-        warned = true;
-        warn("fit", "the loss is " + std::string(std::isnan(loss) ? "NaN" : "infinite") + " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(number) + " (.check_numerics = true says in which layer it begins)");
-      }
+      if (loss.unread.defined()) watch.see(loss.unread, epoch, number);
+      else watch.see(loss.number, epoch, number);
+      ahead.add(loss.unread);
       position = {epoch, steps.done(), position.step + 1, data.state(), seed};
-      listeners.tell(&Callback::on_train_batch_end, number, BatchLogs(
-                                                                loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
+      listeners.tell(&Callback::on_train_batch_end, number, batch_logs(
+                                                                loss,
+                                                                [&] {
+                                                                  watch.look();
+                                                                  return trainer.logs(model, false);
+                                                                },
+                                                                [&] { return trainer.logs(model, true); }));
       listeners.tell(&Callback::on_all_told);
       stop = replicas.several() ? agreed.stop : model.stopping();
     }
+    watch.look();
     logs = trainer.logs(model, true);
     if (validation && (epoch + 1) % options.validation_freq == 0) {
       for (const auto& [name, value] : evaluate(model, *validation, validation_layout, options.validation_steps, options.own_data, listeners)) logs.set("val_" + name, value);
@@ -285,12 +310,14 @@ Logs Loops::evaluate(Model& model, BatchSource& data, const std::optional<BatchL
   listeners.tell(&Callback::on_test_begin);
   Steps steps(data, asked, own_data);
   BatchPart batch;
+  StepsAhead ahead;
   while (steps.next(batch)) {
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_test_batch_begin, number);
-    const double own = trainer.test(model, layout ? *layout : layout_of(model, batch.tensors.size(), false), batch.tensors, batch.replica);
-    const double loss = replicas.agree(Replicas::contribution(own, batch.replica), false, false).loss;
-    listeners.tell(&Callback::on_test_batch_end, number, BatchLogs(
+    StepLoss loss = step_loss(trainer.test(model, layout ? *layout : layout_of(model, batch.tensors.size(), false), batch.tensors, batch.replica), batch.replica, replicas);
+    loss.number = replicas.agree(loss.number, false, false).loss;
+    ahead.add(loss.unread);
+    listeners.tell(&Callback::on_test_batch_end, number, batch_logs(
                                                              loss, [&] { return trainer.logs(model, false); }, [&] { return trainer.logs(model, true); }));
   }
   const Logs logs = trainer.logs(model, true);
@@ -316,12 +343,14 @@ Tensors Loops::predict(Model& model, BatchSource& data, std::optional<std::size_
   const Replicas replicas;
   std::vector<Tensors> parts;
   BatchPart batch;
+  StepsAhead ahead;
   while (steps.next(batch)) {
     const std::int64_t number = steps.done() - 1;
     listeners.tell(&Callback::on_predict_batch_begin, number);
     const std::size_t count = inputs ? *inputs : std::min(batch.tensors.size(), model.input_names().size());
     Tensors outputs = model.predictor().predict(model, std::span<const Tensor>(batch.tensors).first(count));
     if (!options.own_data) outputs = replicas.gather_rows(outputs, batch.replica);
+    ahead.add(outputs[0]);
     parts.resize(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
     listeners.tell(&Callback::on_predict_batch_end, number);

@@ -9,6 +9,7 @@
 #include <lockstep/autodiff/trace.h>
 #include <lockstep/dist/gradients.h>
 #include <lockstep/dist/world.h>
+#include <lockstep/nn/unread.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/device_plugin.h>
 #include <lockstep/tensor/ops.h>
@@ -265,7 +266,7 @@ void Trainer::make_ready(Model& model, const BatchLayout& layout, std::span<cons
   }
 }
 
-double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> given, const std::optional<dist::Replica>& replica, bool training) {
+Tensor Trainer::run(Model& model, const BatchLayout& layout, std::span<const Tensor> given, const std::optional<dist::Replica>& replica, bool training) {
   const Tensors tensors = all_placed(given);
   make_ready(model, layout, tensors, training, replica.has_value());
   const auto body = [this, &model, layout, training, replica](std::span<const Tensor> all) -> Tensors {
@@ -285,10 +286,10 @@ double Trainer::run(Model& model, const BatchLayout& layout, std::span<const Ten
     loss = found->second(tensors)[0];
     model.clear_losses();  // symbols of the trace, if it was made now
   }
-  return loss.dtype() == float32 ? double(loss.item<float>()) : cast(loss, float64).item<double>();
+  return loss;
 }
 
-double Trainer::train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) {
+Tensor Trainer::train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) {
   if (!check_numerics_) return run(model, layout, tensors, replica, true);
   const auto require_finite = [](const std::string& what, const Tensor& value) {
     if (is_float(value.dtype()) && !reduce_all(is_finite(value)).item<bool>()) throw InvalidArgumentError(what + " has an element that is NaN or infinite", "check_numerics");
@@ -349,7 +350,7 @@ double Trainer::train_members(Model& model, const BatchLayout& layout, const std
     dist::joint_collective(*node.op, node.attrs, specs, inputs, outputs, parts[0].replica->count, default_device());
   });
   double sum = 0;
-  for (std::size_t m = 0; m < parts.size(); ++m) sum += Replicas::contribution(cast(losses[m][0], float64).item<double>(), parts[m].replica);
+  for (std::size_t m = 0; m < parts.size(); ++m) sum += Replicas::contribution(number_of(losses[m][0]), parts[m].replica);
   return sum;
 }
 
@@ -362,7 +363,7 @@ void Trainer::fold_member_states() {
   }
 }
 
-double Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) { return run(model, layout, tensors, replica, false); }
+Tensor Trainer::test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica) { return run(model, layout, tensors, replica, false); }
 
 Tensors Trainer::predict(Model& model, std::span<const Tensor> given) {
   const Tensors inputs = all_placed(given);

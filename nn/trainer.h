@@ -34,11 +34,12 @@ class Trainer {
   /// Makes what depends on the shapes of a batch: weights, losses, metrics, the optimizer's state. Does nothing the second time.
   void prepare(Model& model, const Batch& batch);
 
-  /// One step; the loss of the batch, which with a replica is its part of a larger one. `tensors` lie as `layout` says.
-  double train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
+  /// One step; the loss of the batch, which with a replica is its part of a larger one, where the model is: reading it (number_of) waits for the step.
+  /// `tensors` lie as `layout` says.
+  Tensor train(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
   /// A step whose parts of the batch run in lockstep in this process; the sum of what they add to the loss of the global batch.
   double train_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);
-  double test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
+  Tensor test(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica = {});
   Tensors predict(Model& model, std::span<const Tensor> inputs);
   /// Makes all variables that training with such a batch needs, without training.
   void make_variables(Model& model, const BatchLayout& layout, const BatchPart& part);
@@ -69,7 +70,7 @@ class Trainer {
   };
   Step step(const char* name, std::function<Tensors(std::span<const Tensor>)> body) const;
   void belong_to(const Model& model);
-  double run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training);
+  Tensor run(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, const std::optional<dist::Replica>& replica, bool training);
   void make_ready(Model& model, const BatchLayout& layout, std::span<const Tensor> tensors, bool training, bool shared);
   void join(Model& model);
   autodiff::Members trace_members(Model& model, const BatchLayout& layout, const std::vector<BatchPart>& parts);

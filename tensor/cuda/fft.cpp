@@ -220,7 +220,7 @@ void BoundFft::enqueue(const void* in, void* out, void* workspace) const {
   const Plan& plan = *plan_;
   const std::lock_guard lock(plan.running);
   plan.check(cufftSetStream(plan.handle, current_stream()), "cufftSetStream");
-  if (plan.workspace > 0) plan.check(cufftSetWorkArea(plan.handle, workspace), "cufftSetWorkArea");
+  plan.check(cufftSetWorkArea(plan.handle, workspace), "cufftSetWorkArea");
   const bool forward = plan.fft.kind == Kind::forward || plan.fft.kind == Kind::real_forward;
   plan.check(cufftXtExec(plan.handle, const_cast<void*>(in), out, forward ? CUFFT_FORWARD : CUFFT_INVERSE), "cufftXtExec");
 }

@@ -1,6 +1,9 @@
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 #include <lockstep/lockstep.h>
@@ -219,6 +222,86 @@ TEST_F(CudaTraining, GoesAsOnTheCpu) {
   ASSERT_EQ(here.size(), there.size());
   for (std::size_t i = 0; i < here.size(); ++i) EXPECT_NEAR(here[i], there[i], 1e-5 * std::abs(here[i]));
   EXPECT_LT(there.back(), there.front());
+}
+
+/// 16 rows a step.
+struct Line {
+  nn::Sequential model{nn::Dense({.units = 1})};
+  Tensor x, y;
+  explicit Line(std::int64_t steps) : x(zeros({16 * steps, 2})), y(ones({16 * steps, 1})) {
+    model.compile({.optimizer = optim::SGD({.learning_rate = 0.1}), .loss = "mse", .metrics = {"mae"}});
+    model.fit(x, y, {.batch_size = 16, .verbose = 0});  // traces
+  }
+};
+
+/// How often the emulated device was waited for to its end.
+class CudaWaits : public CudaTraining {
+ protected:
+  void SetUp() override {
+    CudaTraining::SetUp();
+    if (IsSkipped()) return;
+    const char* path = std::getenv("LOCKSTEP_CUDA_PLUGIN");
+    void* plugin = path ? dlopen(path, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
+    count_ = plugin ? reinterpret_cast<std::uint64_t (*)()>(dlsym(plugin, "lockstep_emulated_waits")) : nullptr;
+    if (!count_) GTEST_SKIP() << "only the emulated device counts what waits for it";
+  }
+  template <class F>
+  std::uint64_t waits_of(const F& f) const {
+    const std::uint64_t before = count_();
+    f();
+    return count_() - before;
+  }
+
+ private:
+  std::uint64_t (*count_)() = nullptr;
+};
+
+TEST_F(CudaWaits, AreNoMoreInALongerEpoch) {
+  const DeviceScope scope("cuda");
+  const auto fit = [&](std::int64_t steps, std::vector<nn::CallbackRef> callbacks = {}) {
+    Line line(steps);
+    return waits_of([&] { line.model.fit(line.x, line.y, {.batch_size = 16, .verbose = 0, .callbacks = std::move(callbacks)}); });
+  };
+  const std::uint64_t few = fit(8);
+  EXPECT_EQ(fit(40), few);
+  // Who wants to know each loss waits for each.
+  double sum = 0;
+  const nn::LambdaCallback reader({.on_train_batch_end = [&](std::int64_t, const nn::BatchLogs& logs) { sum += logs.loss(); }});
+  EXPECT_EQ(fit(8, {reader}), few + 8);
+  EXPECT_TRUE(std::isfinite(sum) && sum > 0);
+  const nn::LambdaCallback bystander({.on_train_batch_end = [](std::int64_t, const nn::BatchLogs&) {}});
+  EXPECT_EQ(fit(8, {bystander}), few);
+}
+
+TEST_F(CudaWaits, AreNoMoreInALongerEvaluation) {
+  const DeviceScope scope("cuda");
+  const auto evaluate = [&](std::int64_t steps) {
+    Line line(steps);
+    line.model.evaluate(line.x, line.y, {.batch_size = 16, .verbose = 0});
+    return waits_of([&] { line.model.evaluate(line.x, line.y, {.batch_size = 16, .verbose = 0}); });
+  };
+  EXPECT_EQ(evaluate(40), evaluate(8));
+}
+
+/// What fit writes to stderr over two epochs of `steps` batches of one row, of which one is infinite.
+std::string said_of_infinity(std::int64_t steps, std::int64_t bad) {
+  std::vector<float> x(std::size_t(steps), 1.f);
+  x[std::size_t(bad)] = INFINITY;
+  nn::Sequential model({nn::Dense({.units = 1})});
+  model.compile({.optimizer = optim::SGD({.learning_rate = 0.1}), .loss = "mse"});
+  ::testing::internal::CaptureStderr();
+  model.fit(constant(x, {steps, 1}), zeros({steps, 1}), {.batch_size = 1, .epochs = 2, .verbose = 0, .shuffle = false});
+  return ::testing::internal::GetCapturedStderr();
+}
+
+TEST_F(CudaTraining, SaysInWhichBatchALossIsNotFinite) {
+  const DeviceScope scope("cuda");
+  // (The loss of an infinite row is infinite, and of all rows after it NaN.)
+  for (const auto& [steps, bad] : {std::pair<std::int64_t, std::int64_t>{8, 4}, {1030, 3}, {1030, 1026}}) {
+    const std::string said = said_of_infinity(steps, bad);
+    EXPECT_NE(said.find("the loss is infinite in epoch 0, batch " + std::to_string(bad) + " "), std::string::npos) << said;
+    EXPECT_EQ(said.find("the loss is "), said.rfind("the loss is ")) << said;
+  }
 }
 
 }  // namespace

@@ -178,8 +178,8 @@ struct BoundFft::Plan {
     if (fft.kind == Kind::real_backward) in[last] = fft.bins();
     long long in_size = 1, out_size = 1;
     for (int i = 0; i < fft.rank; ++i) in_size *= in[i], out_size *= out[i];
-    check(cufftXtMakePlanMany(handle, fft.rank, sizes, in, 1, in_size, fft.kind == Kind::real_forward ? real : complex, out, 1, out_size, fft.kind == Kind::real_backward ? real : complex, fft.batch, &workspace, complex),
-          "cufftXtMakePlanMany");
+    const cudaDataType_t from = fft.kind == Kind::real_forward ? real : complex, to = fft.kind == Kind::real_backward ? real : complex;
+    check(cufftXtMakePlanMany(handle, fft.rank, sizes, in, 1, in_size, from, out, 1, out_size, to, fft.batch, &workspace, complex), "cufftXtMakePlanMany");
   }
 };
 

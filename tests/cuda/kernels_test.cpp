@@ -36,7 +36,8 @@ bool is_host_only(const OpDef& op) {
 bool has_gradient_there(const OpDef& op) {
   if (op.samples.empty() || !op.no_cuda.empty() || !(op.gradient.rule || op.compose) || op.name == "svd" || op.name == "eigh") return false;
   const auto& inputs = op.samples.front().inputs;
-  return std::ranges::any_of(inputs, [](const Sample::Operand& each) { return is_differentiable(each.dtype); }) && std::ranges::none_of(inputs, [](const Sample::Operand& each) { return each.dtype == string; });
+  return std::ranges::any_of(inputs, [](const Sample::Operand& each) { return is_differentiable(each.dtype); }) &&
+         std::ranges::none_of(inputs, [](const Sample::Operand& each) { return each.dtype == string; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, CudaKernel, ::testing::ValuesIn(rows_where(has_samples)), test_name);
@@ -180,7 +181,8 @@ TEST_P(CudaGradient, IsThatOfTheCpu) {
       ASSERT_EQ(got[i].defined(), expected[i].defined()) << "operand " << i;
       if (!got[i].defined()) continue;
       EXPECT_FALSE(got[i].device().is_cpu());
-      EXPECT_LE(largest_difference(to(got[i], Device()), expected[i]), 100 * tolerance(coarsest(op(), operands, expected[i].dtype()))) << "operand " << i << "\n  got " << to_string(got[i]) << "\n  expected " << to_string(expected[i]);
+      EXPECT_LE(largest_difference(to(got[i], Device()), expected[i]), 100 * tolerance(coarsest(op(), operands, expected[i].dtype())))
+          << "operand " << i << "\n  got " << to_string(got[i]) << "\n  expected " << to_string(expected[i]);
     }
   }
 }
@@ -405,7 +407,8 @@ TEST_F(CudaSizes, ResizeByFewTapsAndByMany) {
   for (const char* method : {"bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"})
     for (const bool antialias : {false, true})
       for (const bool transposed : {false, true})
-        for (const Ints& size : {Ints{40, 7}, Ints{5, 31}}) expect("image_resample", {{"size", size}, {"method", std::string(method)}, {"antialias", antialias}, {"transposed", transposed}}, {number({2, 17, 19, 3})});
+        for (const Ints& size : {Ints{40, 7}, Ints{5, 31}})
+          expect("image_resample", {{"size", size}, {"method", std::string(method)}, {"antialias", antialias}, {"transposed", transposed}}, {number({2, 17, 19, 3})});
 }
 
 TEST_F(CudaSizes, DrawTheSameWords) {

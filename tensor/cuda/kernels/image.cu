@@ -19,7 +19,9 @@ struct HeldTaps {
   std::int64_t most = 0;  // of one result
 
   explicit HeldTaps(const resizing::Taps& taps)
-      : first(taps.first.data(), taps.first.size() * sizeof(std::int64_t)), sources(taps.sources.data(), taps.sources.size() * sizeof(std::int64_t)), weights(taps.weights.data(), taps.weights.size() * sizeof(float)) {
+      : first(taps.first.data(), taps.first.size() * sizeof(std::int64_t)),
+        sources(taps.sources.data(), taps.sources.size() * sizeof(std::int64_t)),
+        weights(taps.weights.data(), taps.weights.size() * sizeof(float)) {
     for (std::size_t i = 1; i < taps.first.size(); ++i) most = std::max(most, taps.first[i] - taps.first[i - 1]);
   }
   DeviceTaps get() const { return {static_cast<const std::int64_t*>(first.data()), static_cast<const std::int64_t*>(sources.data()), static_cast<const float*>(weights.data())}; }

@@ -40,12 +40,14 @@ struct ScanOptions {
   bool reverse = false;
   /// The number of steps, where no sequence tells it.
   std::optional<std::int64_t> length = {};
+  /// Traces every step, as a loop of C++ does: a graph that grows with the length, and says more to the passes where that is short.
+  bool unroll = false;
 };
 
 /// Goes through `sequences`, which have the first axis in common: step i takes slice i of each and the state before it (jax.lax.scan; tf.scan, K.rnn). Dtypes and
 /// shapes of the state and of what a step gives stay the same; variables assigned in the body go from step to step. In a trace the body is traced once
 /// however long the sequences are, and steps write straight into the stacked outputs. Differentiable, to any order, also by what the body uses from outside: the
-/// forward scan keeps what the gradient needs of each step, stacked, and the gradient is a scan in the other direction.
+/// forward scan keeps what the gradient needs of each step, stacked, and the gradient is a scan in the other direction. A body in which ranks meet (collectives) is unrolled.
 /// Throws InvalidArgumentError for sequences without a first axis or of different lengths, or none without a length; for a step whose new state, or number of outputs, differs.
 Scanned scan(const ScanBody& body, Tensors initial, Tensors sequences, const ScanOptions& options = {});
 

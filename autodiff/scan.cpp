@@ -289,8 +289,8 @@ TensorSpec slice_spec(const TensorSpec& sequence) {
 }
 
 /// Results: the new state, then the new values of `variables`, then what the step gives.
-TracedStep trace_step(const ScanBody& body, std::span<const Tensor> initial, std::span<const Tensor> sequences, const std::vector<Variable>& variables, bool nested = true) {
-  Trace trace(nested);
+TracedStep trace_step(const ScanBody& body, std::span<const Tensor> initial, std::span<const Tensor> sequences, const std::vector<Variable>& variables) {
+  Trace trace(true);
   std::vector<Tensor> state, slices;
   for (const Tensor& each : initial) state.push_back(trace.argument(each.spec()));
   for (const Tensor& each : sequences) slices.push_back(trace.argument(slice_spec(each.spec())));
@@ -333,8 +333,41 @@ Graph with_states(const TracedStep& step, std::size_t states, std::size_t sequen
   return std::move(graph);
 }
 
+/// Without a trace, or step by step into it: op by op, for tapes to see.
+Scanned loop_through(const ScanBody& body, const Tensors& initial, const Tensors& sequences, std::int64_t length, bool reverse) {
+  if (length == 0) {  // a trace tells what the steps would have given
+    const TracedStep step = trace_step(body, initial, sequences, {});
+    Scanned done{initial, {}};
+    for (std::size_t r = initial.size(); r < step.graph.results.size(); ++r) {
+      const TensorSpec& spec = step.graph.spec(step.graph.results[r]);
+      done.outputs.push_back(Tensor::empty(stacked(spec.shape.known() ? spec : TensorSpec{spec.dtype, {}}, 0).shape, spec.dtype));
+    }
+    return done;
+  }
+  std::vector<std::vector<Tensor>> slices, given;
+  for (const Tensor& sequence : sequences) slices.push_back(unstack(sequence, 0));
+  Tensors state = initial;
+  for (std::int64_t k = 0; k < length; ++k) {
+    const auto t = std::size_t(reverse ? length - 1 - k : k);
+    Tensors now;
+    for (const std::vector<Tensor>& each : slices) now.push_back(each[t]);
+    Scanned step = body(state, now);
+    check_step(specs_of(state), specs_of(step.state));
+    if (k == 0) given.assign(step.outputs.size(), std::vector<Tensor>(std::size_t(length)));
+    if (step.outputs.size() != given.size())
+      throw InvalidArgumentError("step " + std::to_string(t) + " gives " + std::to_string(step.outputs.size()) + " tensors beside the state, the steps before " + std::to_string(given.size()), "scan");
+    for (std::size_t o = 0; o < given.size(); ++o) given[o][t] = std::move(step.outputs[o]);
+    state = std::move(step.state);
+  }
+  Scanned done{std::move(state), {}};
+  for (const std::vector<Tensor>& each : given) done.outputs.push_back(stack(each, 0));
+  return done;
+}
+
 Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, const Tensors& sequences, std::int64_t length, const ScanOptions& options) {
   TracedStep step = trace_step(body, initial, sequences, {});
+  const bool meets = std::any_of(step.graph.nodes.begin(), step.graph.nodes.end(), [](const Node& node) { return node.effect == Effect::collective; });
+  if (meets && length >= 0) return loop_through(body, initial, sequences, length, options.reverse);
   const std::vector<Variable> variables = step.assigned;
   if (!variables.empty()) step = trace_step(body, initial, sequences, variables);
   std::vector<Tensor> operands(initial.begin(), initial.end()), states, captures;
@@ -365,42 +398,12 @@ Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, c
   return {{results.begin(), after}, {after + std::ptrdiff_t(variables.size()), results.end()}};
 }
 
-/// Without a trace: op by op, for tapes to see.
-Scanned loop_through(const ScanBody& body, const Tensors& initial, const Tensors& sequences, std::int64_t length, bool reverse) {
-  if (length == 0) {  // a trace tells what the steps would have given
-    const TracedStep step = trace_step(body, initial, sequences, {}, false);
-    Scanned done{initial, {}};
-    for (std::size_t r = initial.size(); r < step.graph.results.size(); ++r) {
-      const TensorSpec& spec = step.graph.spec(step.graph.results[r]);
-      done.outputs.push_back(Tensor::empty(stacked(spec.shape.known() ? spec : TensorSpec{spec.dtype, {}}, 0).shape, spec.dtype));
-    }
-    return done;
-  }
-  std::vector<std::vector<Tensor>> slices, given;
-  for (const Tensor& sequence : sequences) slices.push_back(unstack(sequence, 0));
-  Tensors state = initial;
-  for (std::int64_t k = 0; k < length; ++k) {
-    const auto t = std::size_t(reverse ? length - 1 - k : k);
-    Tensors now;
-    for (const std::vector<Tensor>& each : slices) now.push_back(each[t]);
-    Scanned step = body(state, now);
-    check_step(specs_of(state), specs_of(step.state));
-    if (k == 0) given.assign(step.outputs.size(), std::vector<Tensor>(std::size_t(length)));
-    if (step.outputs.size() != given.size())
-      throw InvalidArgumentError("step " + std::to_string(t) + " gives " + std::to_string(step.outputs.size()) + " tensors beside the state, the steps before " + std::to_string(given.size()), "scan");
-    for (std::size_t o = 0; o < given.size(); ++o) given[o][t] = std::move(step.outputs[o]);
-    state = std::move(step.state);
-  }
-  Scanned done{std::move(state), {}};
-  for (const std::vector<Tensor>& each : given) done.outputs.push_back(stack(each, 0));
-  return done;
-}
-
 }  // namespace
 
 Scanned scan(const ScanBody& body, Tensors initial, Tensors sequences, const ScanOptions& options) {
   const std::int64_t length = checked_length(sequences, options);
-  if (auto* outer = dynamic_cast<Trace*>(listeners().tracer)) return trace_scan(*outer, body, initial, sequences, length, options);
+  if (options.unroll && length < 0) throw InvalidArgumentError("steps that only the run can count cannot be unrolled", "scan");
+  if (auto* outer = dynamic_cast<Trace*>(listeners().tracer); outer && !options.unroll) return trace_scan(*outer, body, initial, sequences, length, options);
   return loop_through(body, initial, sequences, length, options.reverse);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/passes/passes.h>
@@ -164,6 +165,20 @@ Tensor slice_at(const Tensor& sequence, std::int64_t t) {
   return Tensor::view(sequence, shape, t * shape.numel());
 }
 
+/// What is wrong with a step, whether traced or run. What is unknown while tracing is looked at again when the step runs.
+void check_step(std::span<const TensorSpec> state, std::span<const TensorSpec> next) {
+  if (next.size() != state.size())
+    throw InvalidArgumentError("a step gives " + std::to_string(next.size()) + " tensors for a state of " + std::to_string(state.size()), "scan");
+  for (std::size_t i = 0; i < state.size(); ++i)
+    if (next[i].dtype != state[i].dtype || (next[i].shape.known() && state[i].shape.known() && !(next[i].shape == state[i].shape))) throw InvalidArgumentError("state " + std::to_string(i) + " is " + to_string(state[i]) + " before a step and " + to_string(next[i]) + " after it", "scan");
+}
+
+std::vector<TensorSpec> specs_of(std::span<const Tensor> tensors) {
+  std::vector<TensorSpec> specs;
+  for (const Tensor& tensor : tensors) specs.push_back(tensor.spec());
+  return specs;
+}
+
 /// Step by step on tensors: strings, sizes that the data decide, and memory of another device.
 Tensors run_on_tensors(const ScanObject& scan, std::int64_t length, std::span<const Tensor> inputs) {
   const std::size_t states = scan.state_count;
@@ -173,6 +188,7 @@ Tensors run_on_tensors(const ScanObject& scan, std::int64_t length, std::span<co
     const std::int64_t t = scan.reverse ? length - 1 - k : k;
     for (std::size_t j = states; j < states + scan.sequence_count; ++j) operands[j] = slice_at(inputs[j], t);
     Tensors next = scan.executable().run(operands);
+    check_step(specs_of(std::span<const Tensor>(operands).first(states)), specs_of(std::span<const Tensor>(next).first(states)));
     for (std::size_t o = 0; o < given.size(); ++o) given[o][std::size_t(t)] = std::move(next[states + o]);
     std::move(next.begin(), next.begin() + std::ptrdiff_t(states), operands.begin());
   }
@@ -245,20 +261,6 @@ const OpDef& scan_op() {
 
 namespace {
 
-/// What is wrong with a step, whether traced or run.
-void check_step(std::span<const TensorSpec> state, std::span<const TensorSpec> next) {
-  if (next.size() != state.size())
-    throw InvalidArgumentError("a step gives " + std::to_string(next.size()) + " tensors for a state of " + std::to_string(state.size()), "scan");
-  for (std::size_t i = 0; i < state.size(); ++i)
-    if (!(next[i] == state[i])) throw InvalidArgumentError("state " + std::to_string(i) + " is " + to_string(state[i]) + " before a step and " + to_string(next[i]) + " after it", "scan");
-}
-
-std::vector<TensorSpec> specs_of(std::span<const Tensor> tensors) {
-  std::vector<TensorSpec> specs;
-  for (const Tensor& tensor : tensors) specs.push_back(tensor.spec());
-  return specs;
-}
-
 /// The number of steps, -1 if only the run will tell.
 std::int64_t checked_length(std::span<const Tensor> sequences, const ScanOptions& options) {
   std::int64_t length = options.length.value_or(-1);
@@ -288,14 +290,22 @@ TensorSpec slice_spec(const TensorSpec& sequence) {
   return {sequence.dtype, shape};
 }
 
-/// Results: the new state, then the new values of `variables`, then what the step gives.
-TracedStep trace_step(const ScanBody& body, std::span<const Tensor> initial, std::span<const Tensor> sequences, const std::vector<Variable>& variables) {
-  Trace trace(true);
+/// Results: the new state, then the new values of `variables`, then what the step gives. A state whose shape the body makes unknown is taken as such.
+TracedStep trace_step(const ScanBody& body, std::span<const TensorSpec> initial, std::span<const Tensor> sequences, const std::vector<Variable>& variables) {
+  std::optional<Trace> tracing(std::in_place, true);
+  Trace& trace = *tracing;
   std::vector<Tensor> state, slices;
-  for (const Tensor& each : initial) state.push_back(trace.argument(each.spec()));
+  for (const TensorSpec& each : initial) state.push_back(trace.argument(each));
   for (const Tensor& each : sequences) slices.push_back(trace.argument(slice_spec(each.spec())));
   const Scanned step = body(state, slices);
-  check_step(specs_of(initial), specs_of(step.state));
+  check_step(initial, specs_of(step.state));
+  std::vector<TensorSpec> looser(initial.begin(), initial.end());
+  for (std::size_t i = 0; i < looser.size(); ++i)
+    if (!step.state[i].shape().known()) looser[i].shape = Shape::unknown();
+  if (!std::equal(looser.begin(), looser.end(), initial.begin())) {
+    tracing.reset();
+    return trace_step(body, looser, sequences, variables);
+  }
   TracedStep traced;
   for (const Trace::Assigned& each : trace.assigned()) traced.assigned.push_back(each.variable);
   Tensors results = step.state;
@@ -336,7 +346,7 @@ Graph with_states(const TracedStep& step, std::size_t states, std::size_t sequen
 /// Without a trace, or step by step into it: op by op, for tapes to see.
 Scanned loop_through(const ScanBody& body, const Tensors& initial, const Tensors& sequences, std::int64_t length, bool reverse) {
   if (length == 0) {  // a trace tells what the steps would have given
-    const TracedStep step = trace_step(body, initial, sequences, {});
+    const TracedStep step = trace_step(body, specs_of(initial), sequences, {});
     Scanned done{initial, {}};
     for (std::size_t r = initial.size(); r < step.graph.results.size(); ++r) {
       const TensorSpec& spec = step.graph.spec(step.graph.results[r]);
@@ -365,11 +375,11 @@ Scanned loop_through(const ScanBody& body, const Tensors& initial, const Tensors
 }
 
 Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, const Tensors& sequences, std::int64_t length, const ScanOptions& options) {
-  TracedStep step = trace_step(body, initial, sequences, {});
+  TracedStep step = trace_step(body, specs_of(initial), sequences, {});
   const bool meets = std::any_of(step.graph.nodes.begin(), step.graph.nodes.end(), [](const Node& node) { return node.effect == Effect::collective; });
   if (meets && length >= 0) return loop_through(body, initial, sequences, length, options.reverse);
   const std::vector<Variable> variables = step.assigned;
-  if (!variables.empty()) step = trace_step(body, initial, sequences, variables);
+  if (!variables.empty()) step = trace_step(body, specs_of(initial), sequences, variables);
   std::vector<Tensor> operands(initial.begin(), initial.end()), states, captures;
   for (const Variable& variable : variables) states.push_back(outer.read(variable));
   operands.insert(operands.end(), states.begin(), states.end());
@@ -381,7 +391,7 @@ Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, c
   object->reverse = options.reverse;
   object->body = prune(with_states(step, initial.size(), sequences.size(), states, captures));
   for (std::size_t i = 0; i < states.size(); ++i)
-    if (const TensorSpec& after = object->body.spec(object->body.results[initial.size() + i]); !(after == states[i].spec()))
+    if (const TensorSpec& after = object->body.spec(object->body.results[initial.size() + i]); after.shape.known() && !(after == states[i].spec()))
       throw InvalidArgumentError("variable '" + variables[i].path() + "' is " + to_string(states[i].spec()) + " before a step and " + to_string(after) + " after it", "scan");
   if (length > 1) {
     Hoisted parts = hoist(object->body, object->state_count + object->sequence_count);

@@ -179,26 +179,48 @@ std::vector<TensorSpec> specs_of(std::span<const Tensor> tensors) {
   return specs;
 }
 
+/// What the steps give, one after another: in one buffer where they have a known size, which each step's is copied to, else stacked at the end.
+class GivenTensors {
+ public:
+  GivenTensors(const TensorSpec& spec, std::int64_t length, Device device) : spec_(spec), length_(length) {
+    if (spec.shape.known() && spec.dtype != string) buffer_ = Tensor::empty(stacked(spec, length).shape, spec.dtype, device);
+    else each_.resize(std::size_t(length));
+  }
+  void put(std::int64_t t, const Tensor& given) {
+    if (buffer_.defined()) copy_bytes(buffer_.device(), static_cast<std::byte*>(buffer_.mutable_raw()) + std::size_t(t) * nbytes(spec_), given.device(), given.raw(), nbytes(spec_));
+    else each_[std::size_t(t)] = given;
+  }
+  Tensor all() const {
+    static const OpDef& stack = find_op("stack");
+    if (buffer_.defined()) return buffer_;
+    if (length_ > 0) return compute(stack, each_, canonical_attrs(stack, {{"axis", std::int64_t(0)}}))[0];
+    return Tensor::empty(stacked(spec_.shape.known() ? spec_ : TensorSpec{spec_.dtype, {}}, 0).shape, spec_.dtype);
+  }
+
+ private:
+  TensorSpec spec_;
+  std::int64_t length_;
+  Tensor buffer_;
+  std::vector<Tensor> each_;
+};
+
 /// Step by step on tensors: strings, sizes that the data decide, and memory of another device.
 Tensors run_on_tensors(const ScanObject& scan, std::int64_t length, std::span<const Tensor> inputs) {
   const std::size_t states = scan.state_count;
+  const Executable& body = scan.executable();
   std::vector<Tensor> operands(inputs.begin(), inputs.end());
-  std::vector<std::vector<Tensor>> given(scan.output_count(), std::vector<Tensor>(std::size_t(length)));
+  std::vector<GivenTensors> given;
+  for (std::size_t r = states; r < scan.body.results.size(); ++r) given.emplace_back(scan.body.spec(scan.body.results[r]), length, body.device());
   for (std::int64_t k = 0; k < length; ++k) {
     const std::int64_t t = scan.reverse ? length - 1 - k : k;
     for (std::size_t j = states; j < states + scan.sequence_count; ++j) operands[j] = slice_at(inputs[j], t);
-    Tensors next = scan.executable().run(operands);
+    Tensors next = body.run(operands);
     check_step(specs_of(std::span<const Tensor>(operands).first(states)), specs_of(std::span<const Tensor>(next).first(states)));
-    for (std::size_t o = 0; o < given.size(); ++o) given[o][std::size_t(t)] = std::move(next[states + o]);
+    for (std::size_t o = 0; o < given.size(); ++o) given[o].put(t, next[states + o]);
     std::move(next.begin(), next.begin() + std::ptrdiff_t(states), operands.begin());
   }
   Tensors results = as_results(std::span<const Tensor>(operands).first(states));
-  static const OpDef& stack = find_op("stack");
-  for (std::size_t o = 0; o < given.size(); ++o) {
-    const TensorSpec& spec = scan.body.spec(scan.body.results[states + o]);
-    if (length > 0) results.push_back(compute(stack, given[o], canonical_attrs(stack, {{"axis", std::int64_t(0)}}))[0]);
-    else results.push_back(Tensor::empty(stacked(spec.shape.known() ? spec : TensorSpec{spec.dtype, {}}, 0).shape, spec.dtype));
-  }
+  for (const GivenTensors& each : given) results.push_back(each.all());
   return results;
 }
 

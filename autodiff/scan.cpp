@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <set>
+#include <string>
 
 #include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/passes/passes.h>
@@ -17,7 +19,8 @@
 namespace lockstep::autodiff {
 
 std::string ScanObject::describe() const {
-  return "{" + std::to_string(state_count) + " states, " + std::to_string(sequence_count) + " sequences" + (reverse ? ", in reverse" : "") + ", body: " + std::to_string(body.op_count()) + " ops}";
+  return "{" + std::to_string(state_count) + " states, " + std::to_string(sequence_count) + " sequences" + (reverse ? ", in reverse" : "") + ", body: " +
+         std::to_string(body.op_count()) + " ops}";
 }
 
 bool ScanObject::has_effects() const {
@@ -25,11 +28,15 @@ bool ScanObject::has_effects() const {
 }
 
 const Executable& ScanObject::executable() const {
-  std::call_once(once_, [&] { executable_ = std::make_unique<const Executable>(optimize(body, passes_disabled_by_environment()), plan_options(passes_disabled_by_environment(), "the body of a scan")); });
+  std::call_once(once_, [&] {
+    const std::set<std::string> disabled = passes_disabled_by_environment();
+    executable_ = std::make_unique<const Executable>(optimize(body, disabled), plan_options(disabled, "the body of a scan"));
+  });
   return *executable_;
 }
 
-std::shared_ptr<const ScanDerivative> ScanObject::derivative(const std::vector<bool>& has_upstream, std::int64_t steps, const std::function<std::shared_ptr<const ScanDerivative>()>& make) const {
+std::shared_ptr<const ScanDerivative> ScanObject::derivative(const std::vector<bool>& has_upstream, std::int64_t steps,
+                                                             const std::function<std::shared_ptr<const ScanDerivative>()>& make) const {
   const std::lock_guard lock(mutex_);
   for (const Derived& each : derivatives_)
     if (each.has_upstream == has_upstream && each.steps == steps) return each.derivative;
@@ -85,7 +92,8 @@ Hoisted hoist(const Graph& body, std::size_t varying) {
     else before.copy(node);
   }
   Hoisted parts{std::move(before.graph()), std::move(rest.graph())};
-  for (std::size_t i = 0; i < body.arguments.size(); ++i) (i < varying ? parts.body : parts.before).arguments.push_back((i < varying ? rest : before)[body.arguments[i]]);
+  for (std::size_t i = 0; i < varying; ++i) parts.body.arguments.push_back(rest[body.arguments[i]]);
+  for (std::size_t i = varying; i < body.arguments.size(); ++i) parts.before.arguments.push_back(before[body.arguments[i]]);
   for (const ValueId value : leaving) {
     parts.before.results.push_back(before[value]);
     parts.body.arguments.push_back(rest[value]);
@@ -133,22 +141,24 @@ void run_steps(const ScanObject& scan, std::int64_t length, Inputs in, Outputs o
       to[i] = (length - 1 - k) % 2 == 0 ? out[i] : spare;  // the last step ends in the result
       if (length > 1) spare += padded(result_bytes(i));
     }
-    for (std::size_t j = states; j < states + scan.sequence_count; ++j) from[j] = static_cast<const std::byte*>(in[j]) + t * nbytes(scan.body.spec(scan.body.arguments[j]));
+    for (std::size_t j = states; j < states + scan.sequence_count; ++j)
+      from[j] = static_cast<const std::byte*>(in[j]) + t * nbytes(scan.body.spec(scan.body.arguments[j]));
     for (std::size_t r = states; r < results; ++r) to[r] = static_cast<std::byte*>(out[r]) + t * result_bytes(r);
     body.run_raw(from, to);
   }
 }
 
-std::int64_t length_of(const ScanObject& scan, std::span<const Tensor> inputs) {
-  std::int64_t length = scan.length;
-  for (std::size_t j = 0; j < scan.sequence_count; ++j) {
-    const Tensor& sequence = inputs[scan.state_count + j];
-    if (sequence.ndim() == 0) throw InvalidArgumentError("sequence " + std::to_string(j) + " is a scalar: it has no first axis to go along", "scan");
-    if (length >= 0 && sequence.shape()[0] != length)
-      throw InvalidArgumentError("sequence " + std::to_string(j) + " is " + to_string(sequence.spec()) + ", but " + (scan.length >= 0 ? "the length is " : "the sequences before have length ") + std::to_string(length), "scan");
-    length = sequence.shape()[0];
+/// The number of steps, -1 if only the run will tell; `length` is what was said, -1 if nothing was.
+std::int64_t length_of(std::span<const Tensor> sequences, std::int64_t length) {
+  const std::string others = length >= 0 ? "the length is " : "the sequences before have length ";
+  for (std::size_t j = 0; j < sequences.size(); ++j) {
+    const TensorSpec spec = sequences[j].spec();
+    if (!spec.shape.known()) continue;
+    if (spec.shape.ndim() == 0) throw InvalidArgumentError("sequence " + std::to_string(j) + " is a scalar: it has no first axis to go along", "scan");
+    if (length >= 0 && spec.shape[0] != length)
+      throw InvalidArgumentError("sequence " + std::to_string(j) + " is " + to_string(spec) + ", but " + others + std::to_string(length), "scan");
+    length = spec.shape[0];
   }
-  if (length < 0) throw InvalidArgumentError("there is no sequence: how many steps are there?", "scan", "give ScanOptions::length");
   return length;
 }
 
@@ -165,12 +175,16 @@ Tensor slice_at(const Tensor& sequence, std::int64_t t) {
   return Tensor::view(sequence, shape, t * shape.numel());
 }
 
+/// As far as the shapes are known.
+bool may_be_same(const TensorSpec& a, const TensorSpec& b) { return a.dtype == b.dtype && (!a.shape.known() || !b.shape.known() || a.shape == b.shape); }
+std::string changed(const TensorSpec& before, const TensorSpec& after) { return " is " + to_string(before) + " before a step and " + to_string(after) + " after it"; }
+
 /// What is wrong with a step, whether traced or run. What is unknown while tracing is looked at again when the step runs.
 void check_step(std::span<const TensorSpec> state, std::span<const TensorSpec> next) {
   if (next.size() != state.size())
     throw InvalidArgumentError("a step gives " + std::to_string(next.size()) + " tensors for a state of " + std::to_string(state.size()), "scan");
   for (std::size_t i = 0; i < state.size(); ++i)
-    if (next[i].dtype != state[i].dtype || (next[i].shape.known() && state[i].shape.known() && !(next[i].shape == state[i].shape))) throw InvalidArgumentError("state " + std::to_string(i) + " is " + to_string(state[i]) + " before a step and " + to_string(next[i]) + " after it", "scan");
+    if (!may_be_same(next[i], state[i])) throw InvalidArgumentError("state " + std::to_string(i) + changed(state[i], next[i]), "scan");
 }
 
 std::vector<TensorSpec> specs_of(std::span<const Tensor> tensors) {
@@ -187,8 +201,9 @@ class GivenTensors {
     else each_.resize(std::size_t(length));
   }
   void put(std::int64_t t, const Tensor& given) {
-    if (buffer_.defined()) copy_bytes(buffer_.device(), static_cast<std::byte*>(buffer_.mutable_raw()) + std::size_t(t) * nbytes(spec_), given.device(), given.raw(), nbytes(spec_));
-    else each_[std::size_t(t)] = given;
+    const std::size_t bytes = buffer_.defined() ? nbytes(spec_) : 0;
+    if (!buffer_.defined()) each_[std::size_t(t)] = given;
+    else copy_bytes(buffer_.device(), static_cast<std::byte*>(buffer_.mutable_raw()) + std::size_t(t) * bytes, given.device(), given.raw(), bytes);
   }
   Tensor all() const {
     static const OpDef& stack = find_op("stack");
@@ -210,7 +225,8 @@ Tensors run_on_tensors(const ScanObject& scan, std::int64_t length, std::span<co
   const Executable& body = scan.executable();
   std::vector<Tensor> operands(inputs.begin(), inputs.end());
   std::vector<GivenTensors> given;
-  for (std::size_t r = states; r < scan.body.results.size(); ++r) given.emplace_back(scan.body.spec(scan.body.results[r]), length, body.device());
+  for (std::size_t r = states; r < scan.body.results.size(); ++r)
+    given.emplace_back(scan.body.spec(scan.body.results[r]), length, body.device());
   for (std::int64_t k = 0; k < length; ++k) {
     const std::int64_t t = scan.reverse ? length - 1 - k : k;
     for (std::size_t j = states; j < states + scan.sequence_count; ++j) operands[j] = slice_at(inputs[j], t);
@@ -226,7 +242,7 @@ Tensors run_on_tensors(const ScanObject& scan, std::int64_t length, std::span<co
 
 Tensors run_scan(const OpCall& call, std::span<const Tensor> inputs) {
   const auto scan = object_of<ScanObject>(call);
-  const std::int64_t length = length_of(*scan, inputs);
+  const std::int64_t length = length_of(inputs.subspan(scan->state_count, scan->sequence_count), scan->length);
   const bool here = std::all_of(inputs.begin(), inputs.end(), [](const Tensor& input) { return input.device().is_cpu(); });
   if (!here || !has_known_sizes(*scan)) return run_on_tensors(*scan, length, inputs);
   Tensors results;
@@ -246,7 +262,8 @@ BoundKernel bind_scan(const BindContext& context) {
   const auto scan = object_of<ScanObject>(context);
   if (!context.device().is_cpu() || !has_known_sizes(*scan)) return bind_by_tensors(context);
   scan->executable();
-  return [scan, length = scan->sequence_count > 0 ? context.shape(scan->state_count)[0] : scan->length](Inputs in, Outputs out) { run_steps(*scan, length, in, out); };
+  const std::int64_t length = scan->sequence_count > 0 ? context.shape(scan->state_count)[0] : scan->length;
+  return [scan, length](Inputs in, Outputs out) { run_steps(*scan, length, in, out); };
 }
 
 void infer_scan(InferContext& context) {
@@ -282,22 +299,6 @@ const OpDef& scan_op() {
 // ---- tracing
 
 namespace {
-
-/// The number of steps, -1 if only the run will tell.
-std::int64_t checked_length(std::span<const Tensor> sequences, const ScanOptions& options) {
-  std::int64_t length = options.length.value_or(-1);
-  if (options.length && length < 0) throw InvalidArgumentError("the length is " + std::to_string(length), "scan");
-  if (sequences.empty() && !options.length) throw InvalidArgumentError("there is no sequence: how many steps are there?", "scan", "give ScanOptions::length");
-  for (std::size_t j = 0; j < sequences.size(); ++j) {
-    const Shape& shape = sequences[j].shape();
-    if (!shape.known()) continue;
-    if (shape.ndim() == 0) throw InvalidArgumentError("sequence " + std::to_string(j) + " is a scalar: it has no first axis to go along", "scan");
-    if (length >= 0 && shape[0] != length)
-      throw InvalidArgumentError("sequence " + std::to_string(j) + " is " + to_string(sequences[j].spec()) + ", but " + (options.length ? "the length is " : "the sequences before have length ") + std::to_string(length), "scan");
-    length = shape[0];
-  }
-  return length;
-}
 
 struct TracedStep {
   Graph graph;
@@ -347,7 +348,9 @@ Graph with_states(const TracedStep& step, std::size_t states, std::size_t sequen
     rewriter.map(value, graph.add_argument(step.graph.spec(value)));
   };
   for (std::size_t i = 0; i < states; ++i) argument(i);
-  const auto captured_at = [&](const Tensor& tensor) { return std::find_if(step.captures.begin(), step.captures.end(), [&](const Tensor& each) { return each.id() == tensor.id(); }); };
+  const auto captured_at = [&](const Tensor& tensor) {
+    return std::find_if(step.captures.begin(), step.captures.end(), [&](const Tensor& each) { return each.id() == tensor.id(); });
+  };
   for (const Tensor& variable : variables) {
     const auto found = captured_at(variable);
     if (found != step.captures.end()) argument(states + sequences + std::size_t(found - step.captures.begin()));
@@ -387,7 +390,7 @@ Scanned loop_through(const ScanBody& body, const Tensors& initial, const Tensors
     check_step(specs_of(state), specs_of(step.state));
     if (k == 0) given.assign(step.outputs.size(), std::vector<Tensor>(std::size_t(length)));
     if (step.outputs.size() != given.size())
-      throw InvalidArgumentError("step " + std::to_string(t) + " gives " + std::to_string(step.outputs.size()) + " tensors beside the state, the steps before " + std::to_string(given.size()), "scan");
+      throw InvalidArgumentError("step " + std::to_string(t) + " gives " + std::to_string(step.outputs.size()) + " tensors beside the state, those before " + std::to_string(given.size()), "scan");
     for (std::size_t o = 0; o < given.size(); ++o) given[o][t] = std::move(step.outputs[o]);
     state = std::move(step.state);
   }
@@ -413,8 +416,8 @@ Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, c
   object->reverse = options.reverse;
   object->body = prune(with_states(step, initial.size(), sequences.size(), states, captures));
   for (std::size_t i = 0; i < states.size(); ++i)
-    if (const TensorSpec& after = object->body.spec(object->body.results[initial.size() + i]); after.shape.known() && !(after == states[i].spec()))
-      throw InvalidArgumentError("variable '" + variables[i].path() + "' is " + to_string(states[i].spec()) + " before a step and " + to_string(after) + " after it", "scan");
+    if (const TensorSpec& after = object->body.spec(object->body.results[initial.size() + i]); !may_be_same(after, states[i].spec()))
+      throw InvalidArgumentError("variable '" + variables[i].path() + "'" + changed(states[i].spec(), after), "scan");
   if (length > 1) {
     Hoisted parts = hoist(object->body, object->state_count + object->sequence_count);
     object->body = std::move(parts.body);
@@ -433,7 +436,9 @@ Scanned trace_scan(Trace& outer, const ScanBody& body, const Tensors& initial, c
 }  // namespace
 
 Scanned scan(const ScanBody& body, Tensors initial, Tensors sequences, const ScanOptions& options) {
-  const std::int64_t length = checked_length(sequences, options);
+  if (options.length && *options.length < 0) throw InvalidArgumentError("the length is " + std::to_string(*options.length), "scan");
+  if (sequences.empty() && !options.length) throw InvalidArgumentError("there is no sequence: how many steps are there?", "scan", "give ScanOptions::length");
+  const std::int64_t length = length_of(sequences, options.length.value_or(-1));
   if (options.unroll && length < 0) throw InvalidArgumentError("steps that only the run can count cannot be unrolled", "scan");
   if (auto* outer = dynamic_cast<Trace*>(listeners().tracer); outer && !options.unroll) return trace_scan(*outer, body, initial, sequences, length, options);
   return loop_through(body, initial, sequences, length, options.reverse);

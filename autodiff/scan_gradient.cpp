@@ -17,9 +17,9 @@
 namespace lockstep::autodiff {
 namespace {
 
-/// Where the stack of all steps' values of something is found.
+/// Where the stack of all steps' values of something is found: an operand, an upstream gradient, or an output of the (wide) scan or of the gradient's.
 struct Stack {
-  enum class Of : std::uint8_t { sequence, upstream, wide, back } of;  // an operand, an upstream gradient, or an output of the scan, the wide scan, the gradient's scan
+  enum class Of : std::uint8_t { sequence, upstream, wide, back } of;
   std::size_t number;
 };
 
@@ -126,14 +126,14 @@ class GradientMaker {
     for (int n = 0; n < int(graph_.nodes.size()); ++n) {
       const Node& node = graph_.nodes[std::size_t(n)];
       if (node.kind == Node::Kind::argument) continue;
-      const bool fixed = node.effect == Effect::none && std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId value) { return bool(fixed_[std::size_t(value)]); });
+      const bool fixed = node.effect == Effect::none && std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId value) { return !varies(value); });
       for (const ValueId output : node.outputs) fixed_[std::size_t(output)] = fixed;
       again_[std::size_t(n)] = n >= step_.boundary || fixed || node.op->fusion == Fusion::view;
     }
   }
 
-  /// Has the value a stack that somebody keeps or can keep?
-  bool can_be_stacked(ValueId value) const { return !fixed_[std::size_t(value)]; }
+  /// Is it another at each step?
+  bool varies(ValueId value) const { return !fixed_[std::size_t(value)]; }
 
   /// The terms whose sum is `value`; reshapes around them do not matter, the sum has the gradient's shape.
   bool defer(std::size_t operand, ValueId value, std::vector<std::pair<Deferred, std::vector<ValueId>>>& terms) const {
@@ -141,13 +141,14 @@ class GradientMaker {
     if (node.kind != Node::Kind::op || node_of(value) < step_.boundary) return false;
     const std::string_view op = node.op->name;
     if (op == "identity" || op == "reshape") return defer(operand, node.inputs[0], terms);
-    if (op == "add" && graph_.spec(node.inputs[0]) == graph_.spec(node.inputs[1])) return defer(operand, node.inputs[0], terms) && defer(operand, node.inputs[1], terms);
+    if (op == "add" && graph_.spec(node.inputs[0]) == graph_.spec(node.inputs[1]))
+      return defer(operand, node.inputs[0], terms) && defer(operand, node.inputs[1], terms);
     const OpCall call(*node.op, node.attrs);
     const auto ndim = [&](std::size_t i) { return graph_.spec(node.inputs[i]).shape.ndim(); };
     const bool product = op == "matmul" && ndim(0) == 2 && ndim(1) == 2 && call.boolean("transpose_a") && !call.boolean("transpose_b");
     const bool sum = op == "reduce_sum" && !call.boolean("keepdims");
     if (!product && !sum && op != "convolution_kernel_gradient") return false;
-    if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId each) { return can_be_stacked(each); })) return false;
+    if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId each) { return varies(each); })) return false;
     Deferred term{operand, node.op, node.attrs, graph_.spec(step_.gradients[operand]).shape, {}};
     if (sum && !call.is_none("axis")) {
       Ints axes{0};
@@ -208,7 +209,7 @@ class GradientMaker {
         continue;
       }
       const bool state_gradient = bool(index_in(std::span(step_.upstream).first(state_count()), next));
-      if (!state_gradient && !fixed_[std::size_t(next)] && !index_in(slices_, next)) slices_.push_back(next);
+      if (!state_gradient && varies(next) && !index_in(slices_, next)) slices_.push_back(next);
     }
   }
 

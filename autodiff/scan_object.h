@@ -31,7 +31,8 @@ struct ScanObject : AttrObject {
   /// Compiled for the default device when it is first asked for.
   const Executable& executable() const;
   /// Made once for each set of results with an upstream gradient, and each length (-1: unknown).
-  std::shared_ptr<const ScanDerivative> derivative(const std::vector<bool>& has_upstream, std::int64_t steps, const std::function<std::shared_ptr<const ScanDerivative>()>& make) const;
+  std::shared_ptr<const ScanDerivative> derivative(const std::vector<bool>& has_upstream, std::int64_t steps,
+                                                   const std::function<std::shared_ptr<const ScanDerivative>()>& make) const;
 
  private:
   mutable std::once_flag once_;
@@ -56,7 +57,7 @@ std::shared_ptr<const ScanObject> silent(const std::shared_ptr<const ScanObject>
 struct Hoisted {
   Graph before, body;
 };
-/// `varying`: leading arguments that differ from step to step. Nothing that grows, may fail for its elements or has an effect leaves the body.
+/// `varying`: leading arguments that differ from step to step. What has an effect, or results larger than its operands, stays in the body. For bodies that run.
 Hoisted hoist(const Graph& body, std::size_t varying);
 
 /// The gradient rule of `scan`.

@@ -13,6 +13,10 @@ namespace {
 bool is_scan(const Node& node) { return node.kind == Node::Kind::op && node.op == &scan_op() && node.effect == Effect::none; }
 std::shared_ptr<const ScanObject> scan_of(const Node& node) { return object_of<ScanObject>(OpCall(*node.op, node.attrs)); }
 
+bool is_needed(const Node& node, const std::vector<bool>& needed) {
+  return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId value) { return bool(needed[std::size_t(value)]); });
+}
+
 /// The node that does all of node `n` and most besides, or -1.
 int widest_of(const Graph& graph, int n) {
   int widest = -1;
@@ -64,54 +68,44 @@ struct Narrowed {
   std::vector<std::size_t> inputs, outputs;  // of the node, that stay
 };
 
-/// Operands whose values reach one of these results.
-std::vector<bool> reached(const Graph& body, const std::vector<bool>& results) {
-  std::vector<bool> needed(body.values.size(), false), operands;
+/// Values that these results are made from, themselves included.
+std::vector<bool> needed_by(const Graph& body, const std::vector<bool>& results) {
+  std::vector<bool> needed(body.values.size(), false);
   for (std::size_t r = 0; r < results.size(); ++r)
     if (results[r]) needed[std::size_t(body.results[r])] = true;
-  for (std::size_t n = body.nodes.size(); n-- > 0;) {
-    const Node& node = body.nodes[n];
-    if (std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId value) { return bool(needed[std::size_t(value)]); }))
-      for (const ValueId input : node.inputs) needed[std::size_t(input)] = true;
-  }
-  for (const ValueId argument : body.arguments) operands.push_back(needed[std::size_t(argument)]);
-  return operands;
+  for (std::size_t n = body.nodes.size(); n-- > 0;)
+    if (is_needed(body.nodes[n], needed))
+      for (const ValueId input : body.nodes[n].inputs) needed[std::size_t(input)] = true;
+  return needed;
 }
 
 Narrowed narrowed(const ScanObject& scan, const Graph& body, std::int64_t length, std::vector<bool> results) {
-  std::vector<bool> operands;
+  std::vector<bool> needed;
+  const auto is_operand = [&](std::size_t i) { return i < scan.state_count ? bool(results[i]) : bool(needed[std::size_t(body.arguments[i])]); };
   for (bool grown = true; grown;) {  // a state is needed, too, if a later step's result needs it
-    operands = reached(body, results);
+    needed = needed_by(body, results);
     grown = false;
     for (std::size_t i = 0; i < scan.state_count; ++i)
-      if (operands[i] && !results[i]) grown = results[i] = true;
+      if (needed[std::size_t(body.arguments[i])] && !results[i]) grown = results[i] = true;
   }
-  for (std::size_t i = 0; i < scan.state_count; ++i) operands[i] = results[i];
   auto object = std::make_shared<ScanObject>();
   Narrowed narrow;
   GraphRewriter rewriter(body);
-  for (std::size_t i = 0; i < operands.size(); ++i)
-    if (operands[i]) {
-      narrow.inputs.push_back(i);
-      object->state_count += i < scan.state_count;
-      object->sequence_count += i >= scan.state_count && i < scan.state_count + scan.sequence_count;
-      rewriter.map(body.arguments[i], rewriter.graph().add_argument(body.spec(body.arguments[i])));
-    }
-  std::vector<bool> wanted(body.values.size(), false);
-  for (std::size_t r = 0; r < results.size(); ++r)
-    if (results[r]) {
-      narrow.outputs.push_back(r);
-      wanted[std::size_t(body.results[r])] = true;
-    }
-  for (std::size_t n = body.nodes.size(); n-- > 0;) {
-    const Node& node = body.nodes[n];
-    if (std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId value) { return bool(wanted[std::size_t(value)]); }))
-      for (const ValueId input : node.inputs) wanted[std::size_t(input)] = true;
+  for (std::size_t i = 0; i < body.arguments.size(); ++i) {
+    if (!is_operand(i)) continue;
+    narrow.inputs.push_back(i);
+    object->state_count += i < scan.state_count;
+    object->sequence_count += i >= scan.state_count && i < scan.state_count + scan.sequence_count;
+    rewriter.map(body.arguments[i], rewriter.graph().add_argument(body.spec(body.arguments[i])));
   }
   for (const Node& node : body.nodes)
-    if (node.kind != Node::Kind::argument && std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId value) { return bool(wanted[std::size_t(value)]); })) rewriter.copy(node);
+    if (node.kind != Node::Kind::argument && is_needed(node, needed)) rewriter.copy(node);
   object->body = std::move(rewriter.graph());
-  for (const std::size_t r : narrow.outputs) object->body.results.push_back(rewriter[body.results[r]]);
+  for (std::size_t r = 0; r < results.size(); ++r) {
+    if (!results[r]) continue;
+    narrow.outputs.push_back(r);
+    object->body.results.push_back(rewriter[body.results[r]]);
+  }
   object->length = length;
   object->reverse = scan.reverse;
   narrow.object = object;
@@ -124,8 +118,7 @@ Graph drop_unused(const Graph& graph) {
   std::vector<bool> live(graph.nodes.size(), true);
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
     const Node& node = graph.nodes[n];
-    const auto is_needed = [&](ValueId value) { return bool(needed[std::size_t(value)]); };
-    live[n] = node.effect != Effect::none || std::any_of(node.outputs.begin(), node.outputs.end(), is_needed);
+    live[n] = node.effect != Effect::none || is_needed(node, needed);
     if (!live[n]) continue;
     if (!is_scan(node)) {
       for (const ValueId input : node.inputs) needed[std::size_t(input)] = true;
@@ -136,7 +129,8 @@ Graph drop_unused(const Graph& graph) {
     for (std::size_t j = 0; j < scan->sequence_count; ++j)
       if (const Shape& shape = graph.spec(node.inputs[scan->state_count + j]).shape; shape.known() && shape.ndim() > 0) length = shape[0];
     std::vector<bool> results;
-    for (const ValueId output : node.outputs) results.push_back(is_needed(output));
+    for (const ValueId output : node.outputs) results.push_back(needed[std::size_t(output)]);
+    // Folded first: what fold finds superfluous needs no operands.
     if (length >= 0) fresh[n] = narrowed(*scan, prune(fold(scan->body)), length, std::move(results));
     if (!fresh[n].object)
       for (const ValueId input : node.inputs) needed[std::size_t(input)] = true;
@@ -155,7 +149,8 @@ Graph drop_unused(const Graph& graph) {
     for (const std::size_t i : narrow.inputs) inputs.push_back(rewriter[node.inputs[i]]);
     for (const std::size_t r : narrow.outputs) specs.push_back(graph.spec(node.outputs[r]));
     const int index = rewriter.graph().add_call(*node.op, {{"graphs", std::shared_ptr<const AttrObject>(narrow.object)}}, inputs, specs);
-    for (std::size_t k = 0; k < narrow.outputs.size(); ++k) rewriter.map(node.outputs[narrow.outputs[k]], rewriter.graph().nodes[std::size_t(index)].outputs[k]);
+    const Node& call = rewriter.graph().nodes[std::size_t(index)];
+    for (std::size_t k = 0; k < narrow.outputs.size(); ++k) rewriter.map(node.outputs[narrow.outputs[k]], call.outputs[k]);
   }
   return rewriter.finish();
 }

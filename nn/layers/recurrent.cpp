@@ -159,7 +159,8 @@ Tensors RNN::call(std::span<const Tensor> inputs, const CallOptions& options) {
   const Tensor first = zeros(cell_->output_shape(one), x.dtype());
   autodiff::Scanned done = run_steps(std::move(states), std::move(sequences), first, dropped);
   for (std::size_t i = 0; i < states_.size(); ++i) states_[i].assign(done.state[i]);
-  Tensors result = {sequence_.return_sequences ? swap_steps(done.outputs[0]) : done.state.size() > shapes.size() ? done.state.back() : done.state[*cell_->output_state()]};
+  const Tensor last = done.state[done.state.size() > shapes.size() ? shapes.size() : cell_->output_state().value_or(0)];
+  Tensors result = {sequence_.return_sequences ? swap_steps(done.outputs[0]) : last};
   if (sequence_.return_state) result.append(done.state.begin(), done.state.begin() + std::ptrdiff_t(shapes.size()));
   return result;
 }

@@ -337,6 +337,24 @@ TEST(Scan, IsTheSameWithoutAnyOneOfThePasses) {
   }
 }
 
+TEST(Scan, StaysApartFromAnotherWithTheSameOperands) {
+  const auto both = [](const Tensor& x, bool unroll) {
+    GradientTape tape;
+    tape.watch(x);
+    const auto along = [&](float factor, bool reverse) {
+      return scan([&](std::span<const Tensor> state, std::span<const Tensor> slices) -> Scanned {
+        const Tensor h = tanh(state[0] * factor + slices[0]);
+        return {{h}, {h * h}};
+      }, {zeros({2}, float32)}, {x}, {.reverse = reverse, .unroll = unroll}).outputs[0];
+    };
+    const Tensor there = along(0.5f, false), back = along(0.5f, true), other = along(2.0f, false);
+    return Tensors{there, back, other, tape.gradient(reduce_sum(there * back - sin(other)), x).dense()};
+  };
+  const Tensor x = waves({4, 2}, float32);
+  const Tensors expected = both(x, true), actual = function([&](const Tensor& in) { return both(in, false); })(x);
+  for (std::size_t i = 0; i < expected.size(); ++i) expect_close(actual[i], expected[i], 1e-5, std::to_string(i));
+}
+
 TEST(Scan, ComputesWhatOnlyCapturesDecideOnceBeforeTheSteps) {
   const auto f = function([](const Tensor& x, const Tensor& w) {
     return scan([&](std::span<const Tensor> state, std::span<const Tensor> slices) -> Scanned { return {{state[0] + matmul(slices[0], tanh(w))}, {}}; }, {zeros({2, 4}, float32)}, {x}).state[0];

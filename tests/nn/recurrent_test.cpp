@@ -218,6 +218,34 @@ TEST(TimeDistributed, MovesTheStateOnStepByStepWhenTracedToo) {
   for (std::size_t i = 0; i < 4; ++i) expect_same({traced.get_weights()[i]}, {eager.get_weights()[i]}, 1e-5, "weight");
 }
 
+TEST(TimeDistributed, DropsTheSameTracedAndNot) {
+  TimeDistributed eager{Dropout({.rate = 0.5, .seed = 3})}, traced{Dropout({.rate = 0.5, .seed = 3})};
+  const Tensor x = ones({2, 4, 8});
+  const auto f = autodiff::function([&](const Tensor& in) { return traced(in, {.training = true}); });
+  for (int call = 0; call < 2; ++call) {
+    const Tensor dropped = f(x);
+    expect_same({dropped}, {eager(x, {.training = true})}, 0, "call");
+    const std::vector<Tensor> steps = unstack(dropped, 1);
+    EXPECT_NE(steps[0].to_vector<float>(), steps[1].to_vector<float>()) << "each step draws";
+  }
+}
+
+TEST(Recurrent, AreTheSameInBothFormsInSixteenBits) {
+  const Tensor x = random::normal({3, 6, 5}, 0, 1, float32, 3);
+  const auto run = [&](bool unroll) {
+    LSTM lstm({.units = 4, .return_sequences = true, .unroll = unroll, .dtype = "mixed_bfloat16"});
+    lstm.build_for(x.shape());
+    std::vector<Tensor> weights = lstm.get_weights();
+    for (Tensor& weight : weights) weight = sin(reshape(range(0.0, double(weight.numel()), 1.0, float32), Ints(weight.shape().begin(), weight.shape().end())));
+    lstm.set_weights(std::span<const Tensor>(weights));
+    return train(lstm, cast(x, bfloat16));
+  };
+  const Pass once = run(false), each = run(true);
+  EXPECT_EQ(once.outputs[0].dtype(), bfloat16);
+  expect_same({cast(once.outputs[0], float32)}, {cast(each.outputs[0], float32)}, 0.02, "output");
+  for (std::size_t i = 0; i < once.gradients.size(); ++i) expect_same({cast(once.gradients[i], float32)}, {cast(each.gradients[i], float32)}, 0.2, "gradient " + std::to_string(i));
+}
+
 /// Says that it has one state, and gives none.
 class ForgetfulCell : public RnnCell {
  public:

@@ -62,8 +62,8 @@ Tensors gradients_of(const Net& net, std::span<const Tensor> in, bool reverse) {
   return all;
 }
 
-class ScanOfDType : public testing::TestWithParam<DType> {};
-INSTANTIATE_TEST_SUITE_P(Scan, ScanOfDType, testing::Values(float32, float64), [](const auto& info) { return std::string(name(info.param)); });
+class ScanOfDType : public ::testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Scan, ScanOfDType, ::testing::Values(float32, float64), [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(ScanOfDType, EqualsTheStepsWrittenOutInBothDirections) {
   const double tolerance = GetParam() == float64 ? 1e-12 : 1e-5;

@@ -88,8 +88,8 @@ void compare_units(const RecurrentOptions& options, const std::string& what, con
 }
 
 template <class L>
-class UnitLayers : public testing::Test {};
-using UnitTypes = testing::Types<SimpleRNN, LSTM, GRU>;
+class UnitLayers : public ::testing::Test {};
+using UnitTypes = ::testing::Types<SimpleRNN, LSTM, GRU>;
 class UnitNames {
  public:
   template <class L>

@@ -78,7 +78,9 @@ Device common_device(const OpDef& op, std::span<const Tensor> inputs) {
   return inputs.empty() ? default_device() : inputs[0].device();
 }
 
-void call(BoundKernel&& kernel, std::span<const Tensor> inputs, std::span<const TensorSpec> outputs, Device device, Tensors& results) {
+/// Binds the kernel when there is memory for the results: binding may take as much as they do.
+template <class Bind>
+void call(Bind&& bind, std::span<const Tensor> inputs, std::span<const TensorSpec> outputs, Device device, Tensors& results) {
   SmallVector<const void*, 8> in;
   SmallVector<void*, 4> out;
   for (const Tensor& input : inputs) in.push_back(input.raw());
@@ -86,7 +88,7 @@ void call(BoundKernel&& kernel, std::span<const Tensor> inputs, std::span<const 
     results.push_back(Tensor::empty(spec.shape, spec.dtype, device));
     out.push_back(results.back().mutable_raw());
   }
-  kernel(in.data(), out.data());
+  bind()(in.data(), out.data());
 }
 
 /// As execute, where an operand or the default device is no CPU.
@@ -96,13 +98,13 @@ Tensors execute_on(Device device, const OpDef& op, std::span<const Tensor> input
   if (op.any_device) {
     const DeviceScope scope(device);
     if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
-    call(op.cpu(BindContext(op, attrs, specs, outputs, device)), inputs, outputs, device, results);
+    call([&] { return op.cpu(BindContext(op, attrs, specs, outputs, device)); }, inputs, outputs, device, results);
     return results;
   }
   const DeviceKernel kernel = device_plugin().kernel(op);
   if (kernel.dynamic) return kernel.dynamic(OpCall(op, attrs), inputs);
   if (!kernel.bind) refuse_device(op, device);
-  call(kernel.bind(BindContext(op, attrs, specs, outputs, device)), inputs, outputs, device, results);
+  call([&] { return kernel.bind(BindContext(op, attrs, specs, outputs, device)); }, inputs, outputs, device, results);
   return results;
 }
 
@@ -141,7 +143,7 @@ Tensors execute(const OpDef& op, std::span<const Tensor> inputs, const AttrList&
   if (is_elsewhere(op, inputs)) [[unlikely]] return execute_on(common_device(op, inputs), op, inputs, attrs, specs, outputs);
   if (op.cpu_dynamic) return op.cpu_dynamic(OpCall(op, attrs), inputs);
   if (!op.cpu) refuse_device(op, Device());
-  call(op.cpu(BindContext(op, attrs, specs, outputs)), inputs, outputs, Device(), results);
+  call([&] { return op.cpu(BindContext(op, attrs, specs, outputs)); }, inputs, outputs, Device(), results);
   return results;
 }
 

@@ -1,5 +1,6 @@
 // Size classes: four per power of two (at most 25 % waste). Blocks up to kSmallLimit are cached per thread without a lock; larger
-// ones in one process-wide cache under a mutex, bounded by kLargeCacheLimit, since fresh pages cost more than a lock.
+// ones in one process-wide cache under a mutex, bounded by kLargeCacheLimit, since fresh pages cost more than a lock. From kHugePage on
+// they ask for huge pages, which spare products and passes over large tensors most misses of the TLB.
 
 #include <lockstep/tensor/base/allocator.h>
 
@@ -13,6 +14,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
 
 #include <lockstep/tensor/base/error.h>
 
@@ -33,6 +36,7 @@ namespace {
 
 constexpr std::size_t kSmallLimit = std::size_t(256) << 10;
 constexpr std::size_t kLargeCacheLimit = std::size_t(2) << 30;
+constexpr std::size_t kHugePage = std::size_t(2) << 20;
 constexpr std::size_t kPerThreadLimit = std::size_t(8) << 20;
 constexpr int kClasses = 4 * 64;
 
@@ -61,8 +65,11 @@ std::atomic<std::int64_t> large_in_use{0};
 std::atomic<std::int64_t> peak{0};
 
 void* from_system(std::size_t nbytes) {
-  void* block = nbytes > kMostBytes ? nullptr : std::aligned_alloc(kAlignment, (nbytes + kAlignment - 1) / kAlignment * kAlignment);
-  if (!block) throw ResourceExhaustedError("out of memory: cannot allocate " + std::to_string(nbytes) + " bytes on the CPU");
+  const bool huge = nbytes >= kHugePage;
+  void* block = nullptr;
+  if (nbytes > kMostBytes || posix_memalign(&block, huge ? kHugePage : kAlignment, std::max(nbytes, kAlignment)) != 0)
+    throw ResourceExhaustedError("out of memory: cannot allocate " + std::to_string(nbytes) + " bytes on the CPU");
+  if (huge) madvise(block, nbytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: where it is not taken, pages stay small
   system_allocations.fetch_add(1, std::memory_order_relaxed);
   return block;
 }

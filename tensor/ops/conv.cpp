@@ -1,5 +1,6 @@
 // Convolutions, channels last. One row over any number of spatial axes and its two adjoints do all the work (each is the gradient of
-// the others); conv1d, conv2d, ... say what they are in terms of it. oneDNN for float32 and bfloat16, loops for the rest.
+// the others); conv1d, conv2d, ... say what they are in terms of it. oneDNN for float32 and bfloat16, Winograd's filtering where it pays, loops
+// for the rest.
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/window.h>
+#include <lockstep/tensor/ops/winograd.h>
 
 namespace lockstep {
 namespace {
@@ -247,6 +249,17 @@ BoundKernel bind_onednn(const Convolution& c, Part part, DType dtype, bool bias 
 }
 
 template <Part P>
+BoundKernel bind_winograd(const Convolution& c) {
+  return [c](Inputs in, Outputs out) {
+    const float *first = static_cast<const float*>(in[0]), *second = static_cast<const float*>(in[1]);
+    float* to = static_cast<float*>(out[0]);
+    if constexpr (P == Part::forward) winograd::forward(c, first, second, nullptr, false, to);
+    else if constexpr (P == Part::input) winograd::input_gradient(c, first, second, to);
+    else winograd::kernel_gradient(c, first, second, to);
+  };
+}
+
+template <Part P>
 BoundKernel bind(const BindContext& context, const Convolution& c) {
   const std::int64_t count = context.output(0).shape.numel();
   const DType dtype = context.dtype_of(0);
@@ -257,7 +270,9 @@ BoundKernel bind(const BindContext& context, const Convolution& c) {
     case DType::bfloat16:
       if (empty) return bind_loops<P, BFloat16>(c, count);
       return onednn::has_bfloat16() ? bind_onednn(c, P, dtype) : onednn::in_float32(context);
-    default: return empty ? bind_loops<P, float>(c, count) : bind_onednn(c, P, dtype);
+    default:
+      if (empty) return bind_loops<P, float>(c, count);
+      return winograd::pays(c) ? bind_winograd<P>(c) : bind_onednn(c, P, dtype);
   }
 }
 
@@ -305,7 +320,14 @@ void fused_infer(InferContext& context) {
 }
 BoundKernel fused_cpu(const BindContext& context) {
   if (context.dtype_of(0) == bfloat16 && !onednn::has_bfloat16()) return onednn::in_float32(context);
-  return bind_onednn(convolution_of(context, context.shape(0), context.shape(1)), Part::forward, context.dtype_of(0), context.input_count() == 3, context.text("activation"));
+  const Convolution c = convolution_of(context, context.shape(0), context.shape(1));
+  const bool bias = context.input_count() == 3;
+  const std::string& activation = context.text("activation");
+  if (context.dtype_of(0) == float32 && (activation == "none" || activation == "relu") && winograd::pays(c))
+    return [c, bias, relu = activation == "relu"](Inputs in, Outputs out) {
+      winograd::forward(c, static_cast<const float*>(in[0]), static_cast<const float*>(in[1]), bias ? static_cast<const float*>(in[2]) : nullptr, relu, static_cast<float*>(out[0]));
+    };
+  return bind_onednn(c, Part::forward, context.dtype_of(0), bias, activation);
 }
 
 // ---- the rows that users call

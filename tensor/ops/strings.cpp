@@ -345,6 +345,9 @@ void as_string_infer(InferContext& context) {
   if (fill.size() > 1 || (!fill.empty() && std::string_view(" 0-+").find(fill[0]) == std::string_view::npos)) context.refuse("fill must be empty, a space, 0, - or +, got \"" + fill + "\"");
   if (context.boolean("scientific") && context.boolean("shortest")) context.refuse("scientific and shortest exclude each other");
   if (!is_differentiable(dtype) && notation) context.refuse("scientific and shortest are for floats, not for " + std::string(name(dtype)));
+  constexpr std::int64_t kMost = std::int64_t(1) << 20;
+  for (const char* attr : {"precision", "width"})
+    if (context.integer(attr) > kMost) context.refuse(std::string(attr) + " must be at most " + std::to_string(kMost) + ", got " + std::to_string(context.integer(attr)));
   if (!is_differentiable(dtype) && context.integer("precision") >= 0) context.refuse("a precision is for floats, not for " + std::string(name(dtype)));
   context.output(string, context.shape(0));
 }

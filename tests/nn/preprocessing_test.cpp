@@ -101,7 +101,7 @@ TEST(IntegerLookup, TakesWholeNumbersOfAnyWidthInRows) {
   const RaggedTensor rows = RaggedTensor::from_row_splits(constant({5, 7, 5}), constant(Places{0, 1, 3}));  // int32
   IntegerLookup lookup;
   lookup.adapt(rows);
-  EXPECT_EQ(lookup.get_vocabulary(), (Ints{-1, 5, 7}));
+  EXPECT_EQ(lookup.get_vocabulary(), (Places{-1, 5, 7}));
   EXPECT_EQ(places(lookup(rows).flat_values()), (Places{1, 2, 1}));
   IntegerLookup counts({.vocabulary = Ints{5, 7}, .output_mode = "count"});
   EXPECT_EQ(counts.encode(rows).to_vector<float>(), (std::vector<float>{0, 1, 0, 0, 1, 1}));

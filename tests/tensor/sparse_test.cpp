@@ -147,7 +147,7 @@ TEST(SparseTensor, LooksRowsUpWithWeights) {
 
 TEST(SparseTensor, LooksUpAsManyRowsAsTurnOutInATracedFunction) {
   const auto lookup = autodiff::function([](const SparseTensor& ids, const Tensor& table) {
-    const SparseTensor kept = sparse::retain(ids, ids.values() > 1.);
+    const SparseTensor kept = sparse::retain(ids, ids.values() > 1);
     return std::pair(sparse::embedding_lookup_sparse(table, kept), cast(sparse::to_indicator(kept, 4), int32));
   });
   const Tensor table = reshape(range(12, 0, -1, float32), {4, 3});

@@ -19,7 +19,8 @@ namespace {
 
 /// Where the stack of all steps' values of something is found: an operand, an upstream gradient, or an output of the (wide) scan or of the gradient's.
 struct Stack {
-  enum class Of : std::uint8_t { sequence, upstream, wide, back } of;
+  enum class Of : std::uint8_t { sequence, upstream, wide, back };
+  Of of;
   std::size_t number;
 };
 
@@ -37,10 +38,10 @@ struct Deferred {
 struct ScanDerivative {
   std::shared_ptr<const ScanObject> wide;  // null if the scan itself gives all that is needed
   std::shared_ptr<const ScanObject> back;
-  Graph before;                            // from the captures to those of `back`
-  std::vector<std::size_t> states;         // operands whose gradients are the first of back's state
-  std::vector<std::size_t> sums;           // and those that are summed behind them
-  std::vector<Stack> sequences;            // of `back`
+  Graph before;                                                         // from the captures to those of `back`
+  std::vector<std::size_t> states;                                      // operands whose gradients are the first of back's state
+  std::vector<std::size_t> sums;                                        // and those that are summed behind them
+  std::vector<Stack> sequences;                                         // of `back`
   std::vector<std::pair<std::size_t, std::size_t>> sequence_gradients;  // operand, output of `back`
   std::vector<Deferred> deferred;
 };
@@ -50,10 +51,10 @@ namespace {
 /// A step and its gradient in one graph: arguments are the scan's, then the upstream gradients of float results.
 struct StepGradient {
   Graph graph;
-  int boundary = 0;  // nodes before it belong to the step
-  std::vector<ValueId> results;             // of the step
-  std::vector<ValueId> upstream;            // by result; -1 where there is none
-  std::vector<ValueId> gradients;           // by operand; -1 where there is none
+  int boundary = 0;                // nodes before it belong to the step
+  std::vector<ValueId> results;    // of the step
+  std::vector<ValueId> upstream;   // by result; -1 where there is none
+  std::vector<ValueId> gradients;  // by operand; -1 where there is none
 };
 
 StepGradient trace_gradient(const ScanObject& scan, const std::vector<bool>& has_upstream) {
@@ -323,8 +324,8 @@ class GradientMaker {
   std::int64_t length_;
   StepGradient step_;
   const Graph& graph_;
-  std::vector<bool> again_;   // by node
-  std::vector<bool> fixed_;   // by value: the same at every step
+  std::vector<bool> again_;  // by node
+  std::vector<bool> fixed_;  // by value: the same at every step
   std::set<int> needed_;
   std::vector<ValueId> slices_, outputs_, state_results_;
   std::vector<std::vector<ValueId>> deferred_values_;

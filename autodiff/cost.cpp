@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <lockstep/autodiff/scan_object.h>
+#include <lockstep/autodiff/sub_graph.h>
+
 namespace lockstep::autodiff {
 namespace {
 
@@ -19,6 +22,14 @@ double flops_of(const Graph& graph, const Node& node) {
   if (op == "matmul" || op == "fused_matmul") {
     const int inner = OpCall(*node.op, node.attrs).boolean("transpose_a") ? -2 : -1;
     return 2 * numel(graph, node.outputs[0]) * double(graph.spec(node.inputs[0]).shape.dim(inner));
+  }
+  if (node.op == &scan_op()) {
+    const auto scan = object_of<ScanObject>(OpCall(*node.op, node.attrs));
+    const std::int64_t steps = scan->sequence_count > 0 ? graph.spec(node.inputs[scan->state_count]).shape[0] : scan->length;
+    double flops = 0;
+    for (const Node& each : scan->body.nodes)
+      if (each.kind == Node::Kind::op && scan->body.static_shapes()) flops += flops_of(scan->body, each);
+    return flops * double(steps);
   }
   if (op == "convolution" || op == "fused_convolution") return 2 * numel(graph, node.outputs[0]) * taps(graph, node.inputs[1]);
   if (op == "convolution_input_gradient") return 2 * numel(graph, node.inputs[0]) * taps(graph, node.inputs[1]);

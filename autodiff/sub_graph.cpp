@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <lockstep/autodiff/passes/passes.h>
+#include <lockstep/autodiff/scan_object.h>
 #include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep::autodiff {
@@ -41,6 +42,7 @@ SubGraph silent(const SubGraph& sub) {
 
 std::shared_ptr<const AttrObject> silent(const std::shared_ptr<const AttrObject>& object) {
   if (auto loop = std::dynamic_pointer_cast<const LoopObject>(object)) return autodiff::silent(loop);
+  if (auto scan = std::dynamic_pointer_cast<const ScanObject>(object)) return autodiff::silent(scan);
   const auto* cond = dynamic_cast<const CondObject*>(object.get());
   if (!cond) return object;
   auto quiet = std::make_shared<CondObject>();

@@ -313,6 +313,12 @@ void Layer::clear_losses() {
   call_losses_.clear();
   for (const Child& child : children_) child.layer->clear_losses();
 }
+std::vector<Tensor> Layer::take_losses() {
+  std::vector<Tensor> taken;
+  collect_losses(taken);
+  clear_losses();
+  return taken;
+}
 void Layer::collect_losses(std::vector<Tensor>& into) const {
   into.insert(into.end(), call_losses_.begin(), call_losses_.end());
   for (const Child& child : children_) child.layer->collect_losses(into);

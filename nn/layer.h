@@ -207,6 +207,8 @@ class Layer : public Component {
   std::vector<Tensor> losses() const;
   /// Forgets what add_loss gave.
   void clear_losses();
+  /// What add_loss gave, without the penalties, and forgets it: for who runs a layer in a graph of its own (a loop's body), where these must leave as results.
+  std::vector<Tensor> take_losses();
   /// What track_metric and add_metric made, here and in the sublayers; a model shows them and resets them at the start of an epoch.
   std::vector<std::shared_ptr<Metric>> tracked_metrics() const;
 

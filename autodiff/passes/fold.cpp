@@ -116,6 +116,17 @@ void fold_node(GraphRewriter& rewriter, const Node& node) {
 
 }  // namespace
 
+Graph settle_shapes(const Graph& graph) {
+  GraphRewriter rewriter(graph);
+  for (const Node& node : graph.nodes) {
+    const int index = rewriter.copy(node);
+    if (node.kind != Node::Kind::op || node.outputs.size() != 1) continue;
+    const Node copied = rewriter.graph().nodes[std::size_t(index)];
+    if (const ValueId fixed = without_shape_operand(rewriter.graph(), copied); fixed >= 0) rewriter.map(node.outputs[0], fixed);
+  }
+  return rewriter.finish();
+}
+
 Graph fold(const Graph& graph) {
   GraphRewriter rewriter(graph);
   for (const Node& node : graph.nodes) {

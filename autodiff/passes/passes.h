@@ -17,8 +17,12 @@ namespace lockstep::autodiff {
 Graph prune(const Graph& graph);
 /// Computes nodes whose operands are all constants, and simplifies x*1, x+0, x-0, x/1, transposes of transposes, reshapes of reshapes.
 Graph fold(const Graph& graph);
+/// Of fold's rewrites only this one, which no gradient notices: ops that read an operand's shape alone get it as numbers, where it is known.
+Graph settle_shapes(const Graph& graph);
 /// Merges nodes that compute the same (op, attributes, operands; either order for commutative ops), and equal small constants.
 Graph merge_common(const Graph& graph);
+/// A scan and the one that its gradient made of it, with more outputs, become one; states, outputs, sequences and captures that nobody needs leave a scan.
+Graph narrow_scans(const Graph& graph);
 /// Products and convolutions followed by a bias and an activation become one call.
 Graph fuse_gemm(const Graph& graph);
 /// Chains of pointwise ops, and the sums that end them, become one pass over memory.

@@ -9,6 +9,7 @@ namespace {
 class ConvLSTMCell : public RnnCell {
  public:
   explicit ConvLSTMCell(ConvLSTM2D::Options options) : RnnCell("conv_lstm_cell", options.dtype), options_(std::move(options)) {}
+  std::optional<std::size_t> output_state() const override { return 0; }
   bool drops() const override { return options_.dropout > 0 || options_.recurrent_dropout > 0; }
   std::optional<std::int64_t> seed() const override { return options_.seed; }
   std::vector<CellMasks> draw_masks(const Generator& generator, const Shape& input, DType dtype) const override {
@@ -56,7 +57,7 @@ class ConvLSTMCell : public RnnCell {
 }  // namespace
 
 ConvLSTM2D::ConvLSTM2D(Options o)
-    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful}, o.name, o.dtype), options_(std::move(o)) {
+    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .unroll = o.unroll}, o.name, o.dtype), options_(std::move(o)) {
   input_ndim_ = 5;
   ConvLSTM2D::configured();
 }

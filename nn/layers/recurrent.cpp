@@ -37,6 +37,40 @@ Tensor column(Tensor mask, const Tensor& like) {
   return mask;
 }
 
+/// (batch, steps, ...) as (steps, batch, ...), and back.
+Tensor swap_steps(const Tensor& x) {
+  Ints axes = {1, 0};
+  for (int i = 2; i < x.ndim(); ++i) axes.push_back(i);
+  return transpose(x, axes);
+}
+
+/// The losses that a layer adds within the body of a scan: they leave it as outputs, behind the others, and are summed over the steps. Where steps are no
+/// graph of their own, the layer keeps them.
+class StepLosses {
+ public:
+  StepLosses(Layer& layer, bool leaving) : layer_(layer), leaving_(leaving) {
+    if (leaving_) before_ = layer_.take_losses();
+  }
+  void leave(Tensors& outputs) {
+    if (!leaving_) return;
+    const std::vector<Tensor> losses = layer_.take_losses();
+    count_ = losses.size();
+    outputs.append(losses.begin(), losses.end());
+  }
+  /// What the layer around adds in its stead, after what it had before.
+  std::vector<Tensor> sums(Tensors& outputs) {
+    for (std::size_t k = outputs.size() - count_; k < outputs.size(); ++k) before_.push_back(reduce_sum(outputs[k], {0}));
+    outputs.resize(outputs.size() - count_);
+    return std::move(before_);
+  }
+
+ private:
+  Layer& layer_;
+  bool leaving_;
+  std::size_t count_ = 0;
+  std::vector<Tensor> before_;
+};
+
 std::shared_ptr<RnnCell> as_cell(const Ref<Layer>& layer, const char* owner) {
   auto cell = std::dynamic_pointer_cast<RnnCell>(layer.ptr());
   if (!cell) throw InvalidArgumentError("a recurrent cell is wanted" + (layer ? ", got a " + layer->class_name() : std::string()), owner);
@@ -99,43 +133,62 @@ Tensors RNN::call(std::span<const Tensor> inputs, const CallOptions& options) {
   require(x.ndim() == input_ndim_, "the input needs " + std::to_string(input_ndim_) + " axes (batch, steps, ...), got " + to_string(x.shape()));
   Tensor mask = options.mask_of(0);
   if (mask.defined() && mask.dtype() != boolean) mask = cast(mask, boolean);
-  const std::int64_t batch = x.shape()[0], steps = x.shape()[1];
-  const std::vector<Shape> shapes = cell_->state_shapes(step_shape(x.shape()));
+  const Shape one = step_shape(x.shape());
+  const std::int64_t steps = x.shape()[1];
+  const std::vector<Shape> shapes = cell_->state_shapes(one);
   require(inputs.size() == 1 || inputs.size() == 1 + shapes.size(), "there are " + std::to_string(shapes.size()) + " states, got " + std::to_string(inputs.size() - 1));
   require(steps > 0, "the sequence has no steps");
   Tensors states;
   for (std::size_t i = 0; i < shapes.size(); ++i)
     states.push_back(inputs.size() > 1 ? inputs[i + 1] : sequence_.stateful ? states_[i].value()
                                                                             : zeros(shapes[i], x.dtype()));
+  // From here on steps come first: each is one piece of memory.
+  x = swap_steps(x);
+  if (mask.defined()) mask = swap_steps(mask);
   if (sequence_.go_backwards) {
-    x = reverse(x, 1);
-    if (mask.defined()) mask = reverse(mask, 1);
+    x = reverse(x, 0);
+    if (mask.defined()) mask = reverse(mask, 0);
   }
-  const std::vector<CellMasks> dropped = options.training && generator_ ? cell_->draw_masks(*generator_, step_shape(x.shape()), x.dtype()) : std::vector<CellMasks>();
+  const std::vector<CellMasks> dropped = options.training && generator_ ? cell_->draw_masks(*generator_, one, x.dtype()) : std::vector<CellMasks>();
   Tensors seen;  // by the gates
   if (!dropped.empty())
-    for (const Tensor& each : dropped[0].input) seen.push_back(fold_steps(x * expand_dims(each, 1)));
+    for (const Tensor& each : dropped[0].input) seen.push_back(fold_steps(x * expand_dims(each, 0)));
   if (seen.empty()) seen.push_back(fold_steps(x));
-  const std::vector<Tensor> projected = unstack(unfold_steps(cell_->project(seen), batch, steps), 1);
-  const std::vector<Tensor> masks = mask.defined() ? unstack(mask, 1) : std::vector<Tensor>();
-  std::vector<Tensor> outputs;
-  Tensor output;
-  for (std::size_t t = 0; t < projected.size(); ++t) {
-    Tensors next = cell_->step(projected[t], std::span<const Tensor>(states), dropped);
-    if (masks.empty()) {
-      output = next[0];
-      for (std::size_t i = 0; i < states.size(); ++i) states[i] = next[i + 1];
-    } else {
-      const Tensor otherwise = output.defined() && !sequence_.zero_output_for_mask ? output : zeros_like(next[0]);
-      output = where(column(masks[t], next[0]), next[0], otherwise);
-      for (std::size_t i = 0; i < states.size(); ++i) states[i] = where(column(masks[t], states[i]), next[i + 1], states[i]);
-    }
-    if (sequence_.return_sequences) outputs.push_back(output);
-  }
-  for (std::size_t i = 0; i < states_.size(); ++i) states_[i].assign(states[i]);
-  Tensors result = {sequence_.return_sequences ? stack(outputs, 1) : output};
-  if (sequence_.return_state) result.append(states.begin(), states.end());
+  Tensors sequences = {unfold_steps(cell_->project(seen), steps, one[0])};
+  if (mask.defined()) sequences.push_back(mask);
+  const Tensor first = zeros(cell_->output_shape(one), x.dtype());
+  autodiff::Scanned done = run_steps(std::move(states), std::move(sequences), first, dropped);
+  for (std::size_t i = 0; i < states_.size(); ++i) states_[i].assign(done.state[i]);
+  const Tensor last = done.state[done.state.size() > shapes.size() ? shapes.size() : cell_->output_state().value_or(0)];
+  Tensors result = {sequence_.return_sequences ? swap_steps(done.outputs[0]) : last};
+  if (sequence_.return_state) result.append(done.state.begin(), done.state.begin() + std::ptrdiff_t(shapes.size()));
   return result;
+}
+
+/// The last output goes from step to step behind the states where it is wanted, or taken by a masked step.
+autodiff::Scanned RNN::run_steps(Tensors states, Tensors sequences, const Tensor& first, std::span<const CellMasks> dropped) {
+  const bool masked = sequences.size() > 1, repeats = masked && !sequence_.zero_output_for_mask;
+  const bool carries = repeats || (!sequence_.return_sequences && (masked || !cell_->output_state()));
+  const std::size_t count = states.size();
+  if (carries) states.push_back(first);
+  StepLosses losses(*cell_, listeners().tracer && !sequence_.unroll);
+  autodiff::Scanned done = autodiff::scan([&](std::span<const Tensor> before, std::span<const Tensor> slices) {
+    const std::span<const Tensor> own = before.first(count);
+    const Tensors next = cell_->step(slices[0], own, dropped);
+    require(next.size() == 1 + count, "the cell gives " + std::to_string(next.size()) + " tensors, not an output and " + std::to_string(count) + " states");
+    autodiff::Scanned step{{next.begin() + 1, next.end()}, {}};
+    Tensor output = next[0];
+    if (masked) {
+      output = where(column(slices[1], output), output, repeats ? before[count] : zeros_like(output));
+      for (std::size_t i = 0; i < count; ++i) step.state[i] = where(column(slices[1], own[i]), step.state[i], own[i]);
+    }
+    if (carries) step.state.push_back(output);
+    if (sequence_.return_sequences) step.outputs.push_back(output);
+    losses.leave(step.outputs);
+    return step;
+  }, std::move(states), std::move(sequences), {.unroll = sequence_.unroll});
+  for (const Tensor& loss : losses.sums(done.outputs)) add_loss(loss);
+  return done;
 }
 
 // ---- cells of units
@@ -251,7 +304,7 @@ Tensors UnitCell::step(const Tensor& projected, std::span<const Tensor> states, 
 }
 
 UnitRnn::UnitRnn(CellKind kind, RecurrentOptions o)
-    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .zero_output_for_mask = o.zero_output_for_mask}, o.name, o.dtype),
+    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .unroll = o.unroll, .zero_output_for_mask = o.zero_output_for_mask}, o.name, o.dtype),
       kind_(kind),
       options_(std::move(o)) {
   UnitRnn::configured();
@@ -294,6 +347,7 @@ void StackedRNNCells::configured() {
 }
 void StackedRNNCells::build(std::span<const Shape> inputs) {
   Shape input = inputs[0];
+  std::size_t states = 0;
   for (const Ref<Layer>& given : given_) {
     const auto cell = as_cell(given, "StackedRNNCells");
     // As Keras counts: lstm_cell, lstm_cell_1, ...
@@ -302,7 +356,10 @@ void StackedRNNCells::build(std::span<const Shape> inputs) {
     for (int k = 1; taken(name); ++k) name = cell->name() + "_" + std::to_string(k);
     cells_.push_back(track(name, cell));
     cell->build_for(input);
-    input = cell->state_shapes(input).front();
+    output_state_.reset();
+    if (const auto state = cell->output_state()) output_state_ = states + *state;
+    states += cell->state_shapes(input).size();
+    input = cell->output_shape(input);
   }
 }
 std::vector<Shape> StackedRNNCells::state_shapes(const Shape& input) const {
@@ -311,9 +368,14 @@ std::vector<Shape> StackedRNNCells::state_shapes(const Shape& input) const {
   for (const Ref<Layer>& given : given_) {
     const std::vector<Shape> shapes = as_cell(given, "StackedRNNCells")->state_shapes(each);
     result.insert(result.end(), shapes.begin(), shapes.end());
-    each = shapes.front();
+    each = as_cell(given, "StackedRNNCells")->output_shape(each);
   }
   return result;
+}
+Shape StackedRNNCells::output_shape(const Shape& input) const {
+  Shape each = input;
+  for (const Ref<Layer>& given : given_) each = as_cell(given, "StackedRNNCells")->output_shape(each);
+  return each;
 }
 bool StackedRNNCells::drops() const {
   return std::any_of(given_.begin(), given_.end(), [](const Ref<Layer>& cell) { return as_cell(cell, "StackedRNNCells")->drops(); });
@@ -333,7 +395,7 @@ std::vector<CellMasks> StackedRNNCells::draw_masks(const Generator& generator, c
   Shape each = input;
   for (const auto& cell : cells_) {
     for (CellMasks& drawn : cell->draw_masks(generator, each, dtype)) masks.push_back(std::move(drawn));
-    each = cell->state_shapes(each).front();
+    each = cell->output_shape(each);
   }
   return masks;
 }
@@ -439,10 +501,16 @@ Tensor TimeDistributed::call(const Tensor& x, const CallOptions& options) {
     const Tensor folded = mask.defined() ? fold_steps(mask) : Tensor();
     return unfold_steps((*layer_)(fold_steps(x), {.training = options.training, .mask = {folded}}), x.shape()[0], x.shape()[1]);
   }
-  const std::vector<Tensor> steps = unstack(x, 1), masks = mask.defined() ? unstack(mask, 1) : std::vector<Tensor>();
-  std::vector<Tensor> outputs;
-  for (std::size_t t = 0; t < steps.size(); ++t) outputs.push_back((*layer_)(steps[t], {.training = options.training, .mask = {masks.empty() ? Tensor() : masks[t]}}));
-  return stack(outputs, 1);
+  Tensors sequences = {swap_steps(x)};
+  if (mask.defined()) sequences.push_back(swap_steps(mask));
+  StepLosses losses(*layer_, listeners().tracer);
+  autodiff::Scanned done = autodiff::scan([&](std::span<const Tensor>, std::span<const Tensor> slices) {
+    autodiff::Scanned step{{}, {(*layer_)(slices[0], {.training = options.training, .mask = {slices.size() > 1 ? slices[1] : Tensor()}})}};
+    losses.leave(step.outputs);
+    return step;
+  }, {}, std::move(sequences));
+  for (const Tensor& loss : losses.sums(done.outputs)) add_loss(loss);
+  return swap_steps(done.outputs[0]);
 }
 
 }  // namespace lockstep::nn

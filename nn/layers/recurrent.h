@@ -1,7 +1,8 @@
 #pragma once
 // Recurrent layers. A cell computes one step; RNN runs it over a sequence. What of a step does not depend on the state (the product of
-// the input and its kernel) is computed for all steps at once, in one product.
+// the input and its kernel) is computed for all steps at once, in one product; the steps are a scan, or unrolled.
 
+#include <lockstep/autodiff/control_flow.h>
 #include <lockstep/nn/layer.h>
 #include <lockstep/nn/layers/spatial.h>
 
@@ -17,9 +18,14 @@ class RnnCell : public Layer {
  public:
   /// Shapes of the states for an input of one step, batch included.
   virtual std::vector<Shape> state_shapes(const Shape& input) const = 0;
+  /// The output's shape, by default that of the first state.
+  virtual Shape output_shape(const Shape& input) const { return state_shapes(input).front(); }
+  /// The number of the new state that is the output as well, if one is: a layer then keeps no last output beside the states.
+  virtual std::optional<std::size_t> output_state() const { return {}; }
   /// What of a step depends on the input alone; the batch axis may hold all steps. `x` is the input, or the input as each gate sees it (CellMasks::input).
   virtual Tensor project(std::span<const Tensor> x) { return x[0]; }
-  /// The output, then the new states. `masks` are those of draw_masks, or none.
+  /// The output, then the new states. `masks` are those of draw_masks, or none. In a traced sequence it is called for one step that stands for all (unless the layer
+  /// unrolls): it may read and assign variables, which go from step to step, and add losses, which are summed over the steps.
   virtual Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) = 0;
   /// Does it drop anything in training?
   virtual bool drops() const { return false; }
@@ -43,7 +49,7 @@ struct SequenceOptions {
   bool go_backwards = false;
   /// The next call starts from the states at the end of this one.
   bool stateful = false;
-  /// Keras's; a traced sequence is always unrolled.
+  /// Traces every step: tracing takes time and memory in proportion to the length, a short sequence may run a little faster. Otherwise the graph has one scan.
   bool unroll = false;
   /// Masked steps give 0 instead of the output before.
   bool zero_output_for_mask = false;
@@ -74,6 +80,8 @@ class RNN : public Layer {
   int input_ndim_ = 3;
 
  private:
+  autodiff::Scanned run_steps(Tensors states, Tensors sequences, const Tensor& first, std::span<const CellMasks> dropped);
+
   Ref<Layer> given_;
   std::shared_ptr<RnnCell> cell_;
   std::optional<Generator> generator_;
@@ -91,6 +99,7 @@ struct RecurrentOptions {
   bool return_state = false;
   bool go_backwards = false;
   bool stateful = false;
+  bool unroll = false;
   bool zero_output_for_mask = false;
   Ref<Initializer> kernel_initializer = "glorot_uniform";
   Ref<Initializer> recurrent_initializer = "orthogonal";
@@ -119,6 +128,7 @@ enum class CellKind : std::uint8_t { simple, lstm, gru };
 class UnitCell : public RnnCell {
  public:
   std::vector<Shape> state_shapes(const Shape& input) const override;
+  std::optional<std::size_t> output_state() const override { return 0; }
   Tensor project(std::span<const Tensor> x) override;
   Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override;
   bool drops() const override { return options_.dropout > 0 || options_.recurrent_dropout > 0; }
@@ -183,6 +193,8 @@ class StackedRNNCells : public RnnCell {
   StackedRNNCells() = default;
   explicit StackedRNNCells(std::vector<Ref<Layer>> cells, std::string name = {});
   std::vector<Shape> state_shapes(const Shape& input) const override;
+  Shape output_shape(const Shape& input) const override;
+  std::optional<std::size_t> output_state() const override { return output_state_; }
   Tensor project(std::span<const Tensor> x) override;
   Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override;
   bool drops() const override;
@@ -198,6 +210,7 @@ class StackedRNNCells : public RnnCell {
  private:
   std::vector<Ref<Layer>> given_;
   std::vector<std::shared_ptr<RnnCell>> cells_;
+  std::optional<std::size_t> output_state_;
 };
 
 /// A recurrent layer and its mirror image over the reversed sequence.
@@ -253,6 +266,7 @@ class ConvLSTM2D : public RNN {
     bool return_state = false;
     bool go_backwards = false;
     bool stateful = false;
+    bool unroll = false;
     Ref<Initializer> kernel_initializer = "glorot_uniform";
     Ref<Initializer> recurrent_initializer = "orthogonal";
     Ref<Initializer> bias_initializer = "zeros";

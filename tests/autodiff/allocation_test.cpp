@@ -126,6 +126,21 @@ TEST(Allocation, DoesNotHappenInATracedTrainingStep) {
   }
 }
 
+TEST(Allocation, DoesNotHappenInTheStepsOfAScan) {
+  const Variable w(noise({8, 8}, 0.3f, 1)), b(noise({8}, 0.3f, 2));
+  const auto train = function([&](const Tensor& x) {
+    GradientTape tape;
+    const Tensor h = scan([&](std::span<const Tensor> state, std::span<const Tensor> slices) -> Scanned { return {{tanh(matmul(state[0], w.value()) + slices[0] + b.value())}, {}}; },
+                          {full({4, 8}, 0.0, float32)}, {x}).state[0];
+    const Source sources[] = {w, b};
+    const std::vector<Gradient> gradients = tape.gradient(reduce_sum(square(h)), sources);
+    return std::pair(gradients[0].dense(), gradients[1].dense());
+  });
+  const Tensor x = noise({30, 4, 8}, 1, 3);
+  std::pair<Tensor, Tensor> kept;
+  EXPECT_EQ(allocations_of([&] { kept = train(x); }), 0u);
+}
+
 TEST(Allocation, TakesTheReturnedTensorsFromTheCache) {
   const auto f = function([](const Tensor& x) { return std::pair(x * 2.0f, reduce_sum(x)); });
   const Tensor x = noise({64, 64}, 1, 1);

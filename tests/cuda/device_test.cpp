@@ -174,6 +174,25 @@ TEST_F(CudaFunctions, BranchAndLoopThere) {
   for (int call = 0; call < 3; ++call) EXPECT_EQ(collatz(scalar(27, int64)).item<std::int64_t>(), 111);
 }
 
+TEST_F(CudaFunctions, GoThroughSequencesThere) {
+  const Tensor x = random::normal({6, 2, 3}, 0, 1, float32, 1), w = random::normal({3, 3}, 0, 1, float32, 2);
+  const auto train = autodiff::function([](const Tensor& in, const Tensor& weight) -> Tensors {
+    autodiff::GradientTape tape;
+    tape.watch(weight);
+    const autodiff::Scanned done = autodiff::scan([&](std::span<const Tensor> state, std::span<const Tensor> slices) -> autodiff::Scanned {
+      const Tensor h = tanh(matmul(state[0], weight) + slices[0]);
+      return {{h}, {h * slices[0]}};
+    }, {zeros({2, 3})}, {in}, {.reverse = true});
+    return {done.state[0], done.outputs[0], tape.gradient(reduce_sum(done.outputs[0]), weight).dense()};
+  });
+  const Tensors expected = train(x, w);
+  const DeviceScope scope("cuda");
+  for (int call = 0; call < 3; ++call) {
+    const Tensors actual = train(to(x, "cuda"), to(w, "cuda"));
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_LE(reduce_max(abs(to(actual[i], "cpu") - expected[i])).item<float>(), 1e-5f) << i;
+  }
+}
+
 TEST_F(CudaFunctions, DrawTheNumbersThatTheCpuDraws) {
   const auto draw = [] {
     random::set_seed(7);

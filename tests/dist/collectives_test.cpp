@@ -1,6 +1,7 @@
 // Every collective x dtype x size against what one process computes of the data of all ranks.
 #include <gtest/gtest.h>
 
+#include <lockstep/autodiff/control_flow.h>
 #include <lockstep/autodiff/function.h>
 #include <lockstep/autodiff/tape.h>
 #include <lockstep/dist/collectives.h>
@@ -182,6 +183,17 @@ TEST(AllReduce, RunsInsideATracedFunctionAndOverlapsWithWhatDoesNotNeedIt) {
     EXPECT_TRUE(same_bits(results[0], reduced(ReduceOp::sum, {1000}, float32) * 2.0f + reduce_sum(square(x))));
     EXPECT_TRUE(same_bits(results[1], reduced(ReduceOp::sum, {1000}, float32) + float(dist::world_size())));
   }
+}
+
+TEST(AllReduce, UnrollsAScanInWhoseStepsItStands) {
+  const auto f = autodiff::function([](const Tensor& x) {
+    return autodiff::scan([](std::span<const Tensor> state, std::span<const Tensor> slices) -> autodiff::Scanned { return {{state[0] + dist::all_reduce(slices[0])}, {}}; },
+                          {zeros({2}, float32)}, {x}).state[0];
+  });
+  const Tensor x = brought(dist::rank(), {3, 2}, float32);
+  EXPECT_TRUE(same_bits(f(x), reduce_sum(reduced(ReduceOp::sum, {3, 2}, float32), {0})));
+  const std::vector<std::string> names = f.concrete_function(x).graph().op_names();
+  EXPECT_EQ(std::count(names.begin(), names.end(), "all_reduce"), 3) << "ranks meet in the order of one graph";
 }
 
 TEST(AllReduce, HasTheGradientOfItsReduction) {

@@ -30,7 +30,8 @@ void require_same_gradients(const Replica& replica, std::span<const Gradient> gr
 Tensor in_dtype(const Tensor& values, DType dtype) { return values.dtype() == dtype ? values : cast(values, dtype); }
 Tensor on_wire(const Replica& replica, const Tensor& values) { return in_dtype(values, replica.wire.value_or(values.dtype())); }
 
-/// For each gradient by rows, how many the replica with the most has; none (nullopt) where the gathered rows would be more than the dense gradient, the same everywhere.
+/// For each gradient by rows, how many the replica with the most has; none (nullopt) where the gathered rows would be more than the dense gradient, the same
+/// everywhere.
 std::vector<std::optional<std::int64_t>> most_rows(const Replica& replica, std::span<const Gradient> gradients) {
   std::vector<std::optional<std::int64_t>> result(gradients.size());
   std::vector<std::int64_t> own;
@@ -51,8 +52,8 @@ std::vector<std::optional<std::int64_t>> most_rows(const Replica& replica, std::
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (!gradients[i].is_slices()) continue;
     const IndexedSlices& slices = gradients[i].slices();
-    const std::int64_t rows = slices.dense_shape.ndim() ? slices.dense_shape[0] : 0, row = rows ? slices.dense_shape.numel() / rows * std::int64_t(itemsize(replica.wire.value_or(slices.values.dtype()))) : 0;
-    const std::int64_t longest = most[k++];
+    const std::int64_t rows = slices.dense_shape.ndim() ? slices.dense_shape[0] : 0, longest = most[k++];
+    const std::int64_t row = rows ? slices.dense_shape.numel() / rows * std::int64_t(itemsize(replica.wire.value_or(slices.values.dtype()))) : 0;
     if (replica.count * longest * (row + std::int64_t(itemsize(slices.indices.dtype()))) < rows * row) result[i] = longest;
   }
   return result;
@@ -64,7 +65,8 @@ IndexedSlices padded(const IndexedSlices& slices, std::int64_t count) {
   if (missing == 0) return slices;
   Shape shape = slices.values.shape();
   shape[0] = missing;
-  return {concat(std::array{slices.indices, zeros({missing}, slices.indices.dtype())}, 0), concat(std::array{slices.values, zeros(shape, slices.values.dtype())}, 0), slices.dense_shape};
+  const Tensor indices = concat(std::array{slices.indices, zeros({missing}, slices.indices.dtype())}, 0);
+  return {indices, concat(std::array{slices.values, zeros(shape, slices.values.dtype())}, 0), slices.dense_shape};
 }
 
 /// The sums of what replicas [first, last) bring, `count` slices each, in the tree of reduction.h (which adds zeros where a replica has no such row).
@@ -84,7 +86,8 @@ IndexedSlices mean_of_slices(const Replica& replica, const IndexedSlices& slices
   const IndexedSlices own = padded(sum_slices(slices), count);
   const Tensor values = on_wire(replica, own.values);
   const Tensor indices = gather_replicas(own.indices, replica.count, options);
-  const IndexedSlices sum = tree_sum({indices, in_dtype(gather_replicas(values, replica.count, options), wide_dtype(values.dtype())), own.dense_shape}, count, 0, replica.count);
+  const Tensor all = in_dtype(gather_replicas(values, replica.count, options), wide_dtype(values.dtype()));
+  const IndexedSlices sum = tree_sum({indices, all, own.dense_shape}, count, 0, replica.count);
   const Tensor mean = in_dtype(sum.values * scalar(1.0 / replica.count, sum.values.dtype()), values.dtype());
   return {sum.indices, in_dtype(mean, slices.values.dtype()), sum.dense_shape};
 }

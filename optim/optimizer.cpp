@@ -323,7 +323,8 @@ bool Optimizer::reduces_first() const {
   return replica && (!common_.gradient_accumulation_steps || replica->joint);
 }
 
-/// In the variable's dtype and unscaled. By rows where they go on as such: equal ones summed first, as everything that follows expects; reduce_gradients does so itself.
+/// In the variable's dtype and unscaled. By rows where they go on as such: equal ones summed first, as everything that follows expects; reduce_gradients does
+/// so itself.
 Gradient Optimizer::prepared(const Gradient& gradient, const Variable& variable) const {
   if (gradient.is_slices() && (gradient.slices().dense_shape != variable.shape() || variable.ndim() == 0))
     throw InvalidArgumentError("variable '" + variable.path() + "' has shape " + to_string(variable.shape()) + ", its gradient has rows of one of shape " + to_string(gradient.slices().dense_shape), class_name());

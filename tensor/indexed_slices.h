@@ -6,8 +6,9 @@
 
 namespace lockstep {
 
-/// The slices with equal indices added up, in order and from zero as in their dense form, in place of the first of them; the others stay, with zeros. As many slices as before,
-/// so that it is an op of fixed shapes. Throws InvalidArgumentError for an index outside of the dense shape (on a GPU such a slice becomes zeros).
+/// The slices with equal indices added up, in order and from zero as in their dense form, in place of the first of them; the others stay, with zeros. As many
+/// slices as before, so that it is an op of fixed shapes. Throws InvalidArgumentError for an index outside of the dense shape (on a GPU such a slice becomes
+/// zeros).
 IndexedSlices sum_slices(const IndexedSlices& slices);
 /// Rows summed as by sum_slices where there are fewer of them than in the dense gradient, which it is otherwise. Dense gradients, and none, stay what they are.
 Gradient summed(const Gradient& gradient);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/dtype.h>

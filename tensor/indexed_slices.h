@@ -23,7 +23,7 @@ Gradient map_values(const Gradient& gradient, const F& f) {
 
 /// x (rows, ...) with `rows` (n, ...) added to the rows that `indices` (n,) name, in order; an index that names none is passed over.
 Tensor add_rows(const Tensor& x, const Tensor& indices, const Tensor& rows);
-/// The same for a variable, written in place where nobody else holds its value: the other rows are not touched.
+/// The same for a variable. Written in place where nobody else holds its value (inside a traced function, and on the CPU): the other rows are not touched.
 void add_rows(const Variable& variable, const Tensor& indices, const Tensor& rows);
 
 }  // namespace lockstep

@@ -16,8 +16,10 @@ namespace {
 Gradient add_gradients(const Gradient& a, const Gradient& b) {
   if (!a.exists()) return b;
   if (!b.exists()) return a;
-  if (a.is_slices() && b.is_slices() && a.slices().indices.dtype() == b.slices().indices.dtype()) {
-    const Tensor indices[] = {a.slices().indices, b.slices().indices};
+  if (a.is_slices() && b.is_slices()) {
+    const bool alike = a.slices().indices.dtype() == b.slices().indices.dtype();
+    const auto own = [&](const Tensor& x) { return alike || x.dtype() == int64 ? x : cast(x, int64); };
+    const Tensor indices[] = {own(a.slices().indices), own(b.slices().indices)};
     const Tensor values[] = {a.slices().values, b.slices().values};
     return IndexedSlices{concat(indices, 0), concat(values, 0), a.slices().dense_shape};
   }

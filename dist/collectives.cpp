@@ -188,6 +188,16 @@ BoundKernel exchange_kernel(const BindContext& context) {
   });
 }
 
+/// One replica a rank. Where a process has several, joint_collective takes the kernel's place.
+BoundKernel gather_replicas_kernel(const BindContext& context) {
+  const auto replicas = context.integer("replicas");
+  const int ranks = group_of_call(context).size();
+  if (replicas == ranks) return exchange_kernel<Collective::all_gather>(context);
+  return [replicas, ranks, op = context.op().name](Inputs, Outputs) {
+    throw FailedPreconditionError("there are " + std::to_string(replicas) + " replicas on " + std::to_string(ranks) + " ranks, which are gathered only in a step that runs them together", op);
+  };
+}
+
 BoundKernel start_kernel(const BindContext& context) {
   std::vector<std::int64_t> bytes;
   std::int64_t count = 0;
@@ -309,6 +319,7 @@ std::vector<OpDef> collective_rows() {
   add({.name = "all_reduce", .doc = "the reduction over all ranks", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = all_reduce_gradient, .cpu = in_place_kernel<Collective::all_reduce>, .over_inputs = true});
   add({.name = "broadcast", .doc = "the root's value", .attrs = {{.name = "root", .type = AttrType::integer, .fallback = std::int64_t(0)}, group_attr(), label_attr()}, .infer = same_specs, .gradient = broadcast_gradient, .cpu = in_place_kernel<Collective::broadcast>, .over_inputs = true});
   add({.name = "all_gather", .doc = "the ranks' values, along the first axis", .attrs = {group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), 1); }, .gradient = [](const GradContext& context) { return Gradients{reduce_scatter(context.upstream(), ReduceOp::sum, options_of(context))}; }, .cpu = exchange_kernel<Collective::all_gather>});
+  add({.name = "gather_replicas", .doc = "the values of a step's replicas, along the first axis", .attrs = {{.name = "replicas", .type = AttrType::integer, .fallback = std::int64_t(1), .doc = "how many there are in all ranks"}, group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, context.integer("replicas"), 1); }, .gradient = not_differentiable("it is for gradients on their way to an optimizer"), .cpu = gather_replicas_kernel});
   add({.name = "reduce_scatter", .doc = "this rank's part of the reduction, along the first axis", .attrs = {op_attr(), group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, 1, group_of_call(context).size()); }, .gradient = reduce_scatter_gradient, .cpu = exchange_kernel<Collective::reduce_scatter>});
   add({.name = "all_to_all", .doc = "part k of the first axis goes to rank k", .attrs = {group_attr(), label_attr()}, .infer = [](InferContext& context) { first_axis(context, group_of_call(context).size(), group_of_call(context).size()); }, .gradient = [](const GradContext& context) { return Gradients{all_to_all(context.upstream(), options_of(context))}; }, .cpu = exchange_kernel<Collective::all_to_all>});
   add({.name = "all_reduce_start", .doc = "begins to reduce several tensors", .max_inputs = -1, .attrs = {op_attr(), group_attr(), label_attr()}, .infer = same_specs, .gradient = start_gradient, .cpu = start_kernel, .over_inputs = true, .settle = settle});
@@ -373,6 +384,17 @@ void reduce_members(Communicator& communicator, ReduceOp op, DType dtype, std::i
   for (std::size_t m = 1; m < targets.size(); ++m) std::memcpy(targets[m], result, bytes);
 }
 
+/// All members' values, in every member's output.
+void gather_members(Communicator& communicator, const TensorSpec& spec, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members, const std::string& label) {
+  const auto bytes = std::size_t(bytes_of(spec));
+  std::vector<std::byte> mine(bytes * inputs.size());
+  for (std::size_t m = 0; m < inputs.size(); ++m)
+    if (bytes) std::memcpy(mine.data() + m * bytes, inputs[m][0], bytes);
+  communicator.all_gather(mine.data(), outputs[0][0], spec.shape.numel() * std::int64_t(inputs.size()), spec.dtype, label);
+  for (std::size_t m = 1; m < outputs.size(); ++m)
+    if (bytes) std::memcpy(outputs[m][0], outputs[0][0], bytes * std::size_t(members));
+}
+
 void joint_on_host(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members) {
   const OpCall call(op, attrs);
   if (op.name == "all_reduce_wait") {  // reduced when it was started
@@ -388,6 +410,7 @@ void joint_on_host(const OpDef& op, const AttrList& attrs, std::span<const Tenso
     for (std::size_t m = 1; m < outputs.size(); ++m) std::memcpy(outputs[m][0], outputs[0][0], std::size_t(bytes));
     return;
   }
+  if (op.name == "gather_replicas") return gather_members(group_of_call(call).communicator(), specs[0], inputs, outputs, members, call.text("label"));
   if (op.name != "all_reduce" && op.name != "all_reduce_start") throw UnimplementedError("members of one process cannot make this call together", op.name, "train with as many shards as ranks");
   for (std::size_t i = 0; i < specs.size(); ++i) {
     std::vector<const void*> sources;
@@ -401,7 +424,7 @@ void joint_on_host(const OpDef& op, const AttrList& attrs, std::span<const Tenso
 
 void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members, Device device) {
   if (device.is_cpu()) return joint_on_host(op, attrs, specs, inputs, outputs, members);
-  const std::int64_t times = op.name == "all_gather" ? group_of_call(OpCall(op, attrs)).size() : 1;
+  const std::int64_t times = op.name == "all_gather" ? group_of_call(OpCall(op, attrs)).size() : op.name == "gather_replicas" ? members : 1;
   std::vector<HostBuffer> buffers;
   std::vector<std::vector<const void*>> from(inputs.size());
   std::vector<std::vector<void*>> to(inputs.size());
@@ -437,6 +460,10 @@ Tensor broadcast(const Tensor& x, int root, const CollectiveOptions& options) {
 Tensor all_gather(const Tensor& x, const CollectiveOptions& options) {
   static const OpDef& def = row("all_gather");
   return apply(def, {x}, {{"group", id_of(options)}, {"label", options.label}});
+}
+Tensor gather_replicas(const Tensor& x, int replicas, const CollectiveOptions& options) {
+  static const OpDef& def = row("gather_replicas");
+  return apply(def, {x}, {{"replicas", std::int64_t(replicas)}, {"group", id_of(options)}, {"label", options.label}});
 }
 Tensor reduce_scatter(const Tensor& x, ReduceOp op, const CollectiveOptions& options) {
   static const OpDef& def = row("reduce_scatter");

@@ -40,6 +40,9 @@ Tensor all_reduce(const Tensor& x, ReduceOp op = ReduceOp::sum, const Collective
 Tensor broadcast(const Tensor& x, int root = 0, const CollectiveOptions& options = {});
 /// (n, ...) on each rank to (size * n, ...), in the order of the ranks. Gradient: reduce_scatter.
 Tensor all_gather(const Tensor& x, const CollectiveOptions& options = {});
+/// all_gather for the `replicas` of a step, of which a process may hold several (joint_collective): (n, ...) of each to (replicas * n, ...), in their order.
+/// Called outside of such a step it throws FailedPreconditionError unless there are as many replicas as ranks.
+Tensor gather_replicas(const Tensor& x, int replicas, const CollectiveOptions& options = {});
 /// (size * n, ...) to the part (n, ...) of the reduction that is this rank's. Gradient of sum and mean: all_gather.
 /// Throws InvalidArgumentError if the first axis does not divide by the number of ranks.
 Tensor reduce_scatter(const Tensor& x, ReduceOp op = ReduceOp::sum, const CollectiveOptions& options = {});
@@ -52,7 +55,8 @@ Tensors all_reduce_start(std::span<const Tensor> tensors, ReduceOp op = ReduceOp
 /// The reduced tensors.
 Tensors all_reduce_wait(std::span<const Tensor> started, const CollectiveOptions& options = {});
 
-/// One all_reduce, all_reduce_start, all_reduce_wait, or all_gather of what they have in common, for the `inputs.size()` members of this process, of `members` in all ranks together: in place
+/// One all_reduce, all_reduce_start, all_reduce_wait, gather_replicas, or all_gather of what they have in common, for the `inputs.size()` members of this
+/// process, of `members` in all ranks together: in place
 /// of the row's kernel, the same reduction in the order of a tree over all members, whoever holds them. `inputs[m]` and `outputs[m]` are member m's
 /// operands. Throws UnimplementedError for another collective.
 void joint_collective(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec> specs, std::span<const void* const* const> inputs, std::span<void* const* const> outputs, int members, Device device = {});

@@ -1,5 +1,6 @@
 #include <lockstep/optim/adagrad.h>
 
+#include <lockstep/tensor/indexed_slices.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
@@ -70,6 +71,13 @@ void Adagrad::update_step(const Tensor& gradient, const Variable& variable, cons
   const Variable& accumulator = slot(variable, "accumulator");
   accumulator.assign_add(square(gradient));
   variable.assign_sub(learning_rate * gradient / sqrt(accumulator.value() + epsilon_));
+}
+
+void Adagrad::update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate) {
+  const Variable& accumulator = slot(variable, "accumulator");
+  const Tensor squares = square(gradient.values), sums = gather(accumulator.value(), gradient.indices) + squares;
+  add_rows(accumulator, gradient.indices, squares);
+  add_rows(variable, gradient.indices, -(learning_rate * gradient.values / sqrt(sums + epsilon_)));
 }
 
 // ---- Adadelta

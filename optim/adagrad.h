@@ -54,6 +54,8 @@ class Adagrad : public Optimizer {
  protected:
   void build_slots(std::span<const Variable> variables) override;
   void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;
+  bool leaves_rows() const override { return initial_accumulator_value_ + epsilon_ > 0; }  // or 0 / 0
+  void update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate) override;
 
  private:
   double initial_accumulator_value_, epsilon_;

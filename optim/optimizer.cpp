@@ -14,6 +14,7 @@
 #include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/indexed_slices.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
@@ -292,7 +293,7 @@ void Optimizer::warn_missing(const std::vector<std::string>& paths) {
 }
 
 void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variable> variables) {
-  std::vector<Tensor> dense;
+  std::vector<Gradient> present;
   std::vector<Variable> moved;
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
@@ -300,70 +301,89 @@ void Optimizer::run(std::span<const Gradient> gradients, std::span<const Variabl
       missing.push_back(variables[i].path());
       continue;
     }
-    Tensor gradient = gradients[i].dense();
-    if (gradient.dtype() != variables[i].dtype()) gradient = cast(gradient, variables[i].dtype());
-    dense.push_back(common_.loss_scale_factor ? gradient / *common_.loss_scale_factor : gradient);
+    present.push_back(prepared(gradients[i], variables[i]));
     moved.push_back(variables[i]);
   }
-  if (dense.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
+  if (present.empty()) throw InvalidArgumentError("there is no gradient for any variable", class_name());
   if (!missing.empty()) warn_missing(missing);
 
-  // Members of one process share the accumulators, which then must hold what all of them have: they reduce at every step.
-  if (common_.gradient_accumulation_steps) accumulate(dist::replica() && dist::replica()->joint ? over_replicas(std::move(dense), moved) : dense, moved);
-  else update(over_replicas(std::move(dense), moved), moved);
+  if (reduces_first()) present = dist::reduce_gradients(present, moved);
+  if (common_.gradient_accumulation_steps) accumulate(present, moved);
+  else update(std::move(present), moved);
   if (common_.use_ema) update_averages();
   for (const Variable& variable : moved)
     if (const auto found = constraints_.find(variable.key()); found != constraints_.end()) variable.assign(found->second(variable.value()));
   iterations_.assign_add(1);
 }
 
-/// The means over the replicas, where there are any.
-std::vector<Tensor> Optimizer::over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables) {
-  if (!dist::replica()) return gradients;
-  const std::vector<Gradient> given(gradients.begin(), gradients.end());
-  const std::vector<Gradient> reduced = dist::reduce_gradients(given, variables);
-  for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i] = reduced[i].dense();
-  return gradients;
+/// Are the gradients of a call averaged over the replicas before anything is done with them? Not if they are accumulated first. (Members of one process share
+/// the accumulators, which then must hold what all of them have: they reduce at every step.)
+bool Optimizer::reduces_first() const {
+  const dist::Replica* replica = dist::replica();
+  return replica && (!common_.gradient_accumulation_steps || replica->joint);
 }
 
-void Optimizer::accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables) {
+/// In the variable's dtype and unscaled. By rows where they go on as such: equal ones summed first, as everything that follows expects; reduce_gradients does
+/// so itself.
+Gradient Optimizer::prepared(const Gradient& gradient, const Variable& variable) const {
+  if (gradient.is_slices() && (gradient.slices().dense_shape != variable.shape() || variable.ndim() == 0))
+    throw InvalidArgumentError("variable '" + variable.path() + "' has shape " + to_string(variable.shape()) + ", its gradient has rows of one of shape " + to_string(gradient.slices().dense_shape), class_name());
+  const DType given = gradient.is_slices() ? gradient.slices().values.dtype() : gradient.dense().dtype();
+  const bool changes = given != variable.dtype() || common_.loss_scale_factor;
+  if (!changes && (!gradient.is_slices() || reduces_first())) return gradient;
+  // (Whether they travel by rows is not for one rank to decide.)
+  const bool by_rows = common_.gradient_accumulation_steps || takes_rows();
+  const Gradient sums = !gradient.is_slices() ? gradient : reduces_first() ? Gradient(sum_slices(gradient.slices())) : by_rows ? summed(gradient) : Gradient(gradient.dense());
+  return map_values(sums, [&](const Tensor& values) {
+    const Tensor own = given == variable.dtype() ? values : cast(values, variable.dtype());
+    return common_.loss_scale_factor ? own / *common_.loss_scale_factor : own;
+  });
+}
+
+void Optimizer::accumulate(std::span<const Gradient> gradients, std::span<const Variable> variables) {
   const std::int64_t period = *common_.gradient_accumulation_steps;
   const Tensor due = one_in(iterations_.value() + 1, period);
-  std::vector<Tensor> means;
+  Tensors means;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Variable& sum = slot(variables[i], "gradient_accumulator");
-    sum.assign_add(gradients[i]);
+    if (gradients[i].is_slices()) add_rows(sum, gradients[i].slices().indices, gradients[i].slices().values);
+    else sum.assign_add(gradients[i].dense());
     means.push_back(sum.value() / double(period));
   }
   if (dist::replica() && !dist::replica()->joint) {
     // Between two updates nothing travels: whether one is due is the same on all ranks.
-    const Tensors reduced = autodiff::cond(
-        due, [&] { const std::vector<Tensor> all = over_replicas(means, variables); return Tensors(all.begin(), all.end()); }, [&] { return Tensors(means.begin(), means.end()); });
-    means.assign(reduced.begin(), reduced.end());
+    const auto reduced = [&] {
+      Tensors all;
+      for (const Gradient& mean : dist::reduce_gradients(std::vector<Gradient>(means.begin(), means.end()), variables)) all.push_back(mean.dense());
+      return all;
+    };
+    means = autodiff::cond(due, reduced, [&] { return means; });
   }
   std::vector<Variable> touched(variables.begin(), variables.end());
   touched.insert(touched.end(), state_.begin(), state_.end());
-  update_if(due, touched, [&] { update(means, variables); });
+  update_if(due, touched, [&] { update({means.begin(), means.end()}, variables); });
   for (const Variable& variable : trainable_) {
     const Variable& sum = slot(variable, "gradient_accumulator");
     sum.assign(where(due, scalar(0.0, sum.dtype()), sum.value()));
   }
 }
 
-void Optimizer::update(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+void Optimizer::update(std::vector<Gradient> gradients, std::span<const Variable> variables) {
+  if (!takes_rows())
+    for (Gradient& gradient : gradients) gradient = gradient.dense();
   if (common_.clipnorm.value_or(0) > 0)
-    for (Tensor& gradient : gradients) gradient = clip_by_norm(gradient, *common_.clipnorm);
+    for (Gradient& gradient : gradients) gradient = clip_by_norm(gradient, *common_.clipnorm);
   else if (common_.global_clipnorm.value_or(0) > 0)
     gradients = clip_by_global_norm(gradients, *common_.global_clipnorm);
   else if (common_.clipvalue.value_or(0) > 0)
-    for (Tensor& gradient : gradients) gradient = clip_by_value(gradient, -*common_.clipvalue, *common_.clipvalue);
+    for (Gradient& gradient : gradients) gradient = map_values(gradient, [&](const Tensor& values) { return clip_by_value(values, -*common_.clipvalue, *common_.clipvalue); });
 
   if (sharded_) update_parts(std::move(gradients), variables);
   else move(gradients, variables, variables);
 }
 
 /// Moves variables, or parts of those that they are `known_as`.
-void Optimizer::move(std::span<const Tensor> gradients, std::span<const Variable> variables, std::span<const Variable> known_as) {
+void Optimizer::move(std::span<const Gradient> gradients, std::span<const Variable> variables, std::span<const Variable> known_as) {
   const Tensor rate = learning_rate();
   for (std::size_t i = 0; i < variables.size(); ++i) {
     const Variable& variable = variables[i];
@@ -371,15 +391,19 @@ void Optimizer::move(std::span<const Tensor> gradients, std::span<const Variable
     if (decay && decays(known_as[i])) variable.assign(variable.value() - variable.value() * *decay * cast(rate, variable.dtype()));
   }
   begin_update();
-  for (std::size_t i = 0; i < gradients.size(); ++i) update_step(gradients[i], variables[i], cast(rate, variables[i].dtype()));
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Tensor own_rate = cast(rate, variables[i].dtype());
+    if (gradients[i].is_slices()) update_rows(gradients[i].slices(), variables[i], own_rate);
+    else update_step(gradients[i].dense(), variables[i], own_rate);
+  }
 }
 
-void Optimizer::update_parts(std::vector<Tensor> gradients, std::span<const Variable> variables) {
+void Optimizer::update_parts(std::vector<Gradient> gradients, std::span<const Variable> variables) {
   std::vector<Variable> parts;
   for (std::size_t i = 0; i < variables.size(); ++i) {
     parts.push_back(parts_.at(variables[i].key()));
     parts[i].assign(own_part(variables[i].value()));
-    gradients[i] = own_part(gradients[i]);
+    gradients[i] = own_part(gradients[i].dense());
   }
   move(gradients, parts, variables);
   for (std::size_t i = 0; i < variables.size(); ++i) {
@@ -391,6 +415,10 @@ void Optimizer::update_parts(std::vector<Tensor> gradients, std::span<const Vari
 
 void Optimizer::update_step(const Tensor&, const Variable&, const Tensor&) {
   throw UnimplementedError("update_step is not overridden", class_name());
+}
+
+void Optimizer::update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate) {
+  update_step(Gradient(gradient).dense(), variable, learning_rate);
 }
 
 void Optimizer::update_averages() {

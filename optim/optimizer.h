@@ -76,6 +76,11 @@ CommonOptions common_options(const Options& o) {
 ///
 /// To write one: create the state in build_slots (`add_slot(variable, "momentum")`), move a variable in update_step
 /// (`slot(variable, "momentum")`), list the hyper-parameters in fields().
+///
+/// A gradient by rows (IndexedSlices) has the same result as its dense form, to the bit: equal indices are summed first, in order. Where an optimizer leaves
+/// rows with zero gradient alone (SGD without momentum, Adagrad), only the rows that have one are read and written; the others' state moves in every row, so
+/// that they take the dense form. So does everything that concerns whole variables: weight decay, averages, constraints, the norms for clipping, dealt out
+/// state (shard_state), the update that follows accumulation (which adds up rows).
 class Optimizer : public Component {
  public:
   static constexpr const char* kModule = "keras.optimizers";
@@ -153,6 +158,11 @@ class Optimizer : public Component {
   virtual void begin_update() {}
   /// Moves one variable: assigns it and its slots. `gradient` and `learning_rate` have its dtype.
   virtual void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate);
+  /// Does a row whose gradient is zero stay as it is, and its state too? Then update_rows is called where a gradient has few rows. Who overrides update_step of
+  /// an optimizer that says so overrides update_rows as well.
+  virtual bool leaves_rows() const { return false; }
+  /// As update_step, by rows: equal indices are summed in the first of them, the others are there with zeros.
+  virtual void update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate);
   /// How much weight decay `variable` gets, unless it is excluded.
   virtual std::optional<double> weight_decay_of(const Variable& variable) const;
   /// The body of apply(), for optimizers made of other optimizers.
@@ -189,12 +199,14 @@ class Optimizer : public Component {
   void create_common();
   void require_known(std::span<const Variable> variables) const;
   void warn_missing(const std::vector<std::string>& paths);
-  static std::vector<Tensor> over_replicas(std::vector<Tensor> gradients, std::span<const Variable> variables);
-  void accumulate(const std::vector<Tensor>& gradients, std::span<const Variable> variables);
-  void update(std::vector<Tensor> gradients, std::span<const Variable> variables);
+  bool reduces_first() const;
+  bool takes_rows() const { return leaves_rows() && !sharded_; }
+  Gradient prepared(const Gradient& gradient, const Variable& variable) const;
+  void accumulate(std::span<const Gradient> gradients, std::span<const Variable> variables);
+  void update(std::vector<Gradient> gradients, std::span<const Variable> variables);
   void update_averages();
-  void update_parts(std::vector<Tensor> gradients, std::span<const Variable> variables);
-  void move(std::span<const Tensor> gradients, std::span<const Variable> variables, std::span<const Variable> known_as);
+  void update_parts(std::vector<Gradient> gradients, std::span<const Variable> variables);
+  void move(std::span<const Gradient> gradients, std::span<const Variable> variables, std::span<const Variable> known_as);
   bool decays(const Variable& variable) const;
 
   CommonOptions common_;

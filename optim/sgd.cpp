@@ -1,5 +1,6 @@
 #include <lockstep/optim/sgd.h>
 
+#include <lockstep/tensor/indexed_slices.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
@@ -33,6 +34,11 @@ void SGD::update_step(const Tensor& gradient, const Variable& variable, const Te
   const Tensor momentum = slot.value() * momentum_ - step;
   slot.assign(momentum);
   variable.assign_add(nesterov_ ? momentum * momentum_ - step : momentum);
+}
+
+/// Without momentum.
+void SGD::update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate) {
+  add_rows(variable, gradient.indices, -(gradient.values * learning_rate));
 }
 
 Lion::Lion() : Lion(Options()) {}

@@ -29,6 +29,8 @@ class SGD : public Optimizer {
  protected:
   void build_slots(std::span<const Variable> variables) override;
   void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;
+  bool leaves_rows() const override { return momentum_ == 0; }
+  void update_rows(const IndexedSlices& gradient, const Variable& variable, const Tensor& learning_rate) override;
 
  private:
   double momentum_;

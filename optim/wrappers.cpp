@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/dist/gradients.h>
+#include <lockstep/tensor/indexed_slices.h>
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::optim {
@@ -59,15 +60,11 @@ void LossScaleOptimizer::run(std::span<const Gradient> local, std::span<const Va
   Tensor finite = scalar(true, boolean);
   std::vector<Gradient> unscaled;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
-    if (!gradients[i].exists()) {
-      unscaled.emplace_back();
-      continue;
-    }
-    const Tensor gradient = gradients[i].dense();
-    finite = logical_and(finite, reduce_all(is_finite(gradient)));
     // Divided in the variable's dtype, where a float16 gradient keeps what the scale has saved.
-    const DType dtype = variables[i].dtype();
-    unscaled.push_back(cast(gradient, dtype) / cast(scale, dtype));
+    unscaled.push_back(map_values(gradients[i], [&, dtype = variables[i].dtype()](const Tensor& values) {
+      finite = logical_and(finite, reduce_all(is_finite(values)));
+      return cast(values, dtype) / cast(scale, dtype);
+    }));
   }
   std::vector<Variable> touched(variables.begin(), variables.end());
   const std::vector<Variable> state = inner_->variables();

@@ -31,13 +31,6 @@ bool aliasable(const Graph& graph, const Node& node, std::size_t o, std::size_t 
   return in.shape == out.shape;
 }
 
-/// Can the node's kernel throw for what the elements are (an index out of range, an integer division by zero)?
-bool may_fail(const Node& node) {
-  if (node.op == &fused_op() || node.op == &copy_op()) return false;
-  if (node.op->fusion == Fusion::pointwise) return node.op->cpu != bind_pointwise;
-  return node.op->fusion == Fusion::opaque;
-}
-
 class Planner {
  public:
   Planner(const Graph& graph, Schedule schedule, const PlanOptions& options) : graph_(graph), options_(options) {
@@ -261,6 +254,13 @@ class Planner {
 };
 
 }  // namespace
+
+bool may_fail(const Node& node) {
+  if (node.op == &fused_op() || node.op == &copy_op()) return false;
+  if (node.op->fusion == Fusion::pointwise) return node.op->cpu != bind_pointwise;
+  // What is computed over its operand and has no other effect refuses no element: half of it would be left.
+  return node.op->fusion == Fusion::opaque && !(node.op->over_inputs && node.effect == Effect::none);
+}
 
 MemoryPlan plan_memory(const Graph& graph, Schedule schedule, const PlanOptions& options) {
   return Planner(graph, std::move(schedule), options).run();

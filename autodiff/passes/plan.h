@@ -31,6 +31,9 @@ struct Schedule {
   std::vector<Stage> stages;
 };
 
+/// Can the node's kernel throw for what the elements are (an index out of range, an integer division by zero)?
+bool may_fail(const Node& node);
+
 /// Topological order with branches of similar cost side by side. `threads` = 1 gives one node per stage.
 Schedule schedule(const Graph& graph, int threads);
 

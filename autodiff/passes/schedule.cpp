@@ -35,7 +35,7 @@ std::vector<int> program_order(const Graph& graph) {
     (only_updates ? last : order).push_back(int(n));
   }
   // Nothing depends on these. Those that may refuse an element (a scatter) go before those that write in place.
-  std::stable_partition(last.begin(), last.end(), [&](int n) { return graph.nodes[std::size_t(n)].op->fusion == Fusion::opaque; });
+  std::stable_partition(last.begin(), last.end(), [&](int n) { return may_fail(graph.nodes[std::size_t(n)]); });
   order.insert(order.end(), last.begin(), last.end());
   return order;
 }

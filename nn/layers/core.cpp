@@ -180,7 +180,11 @@ void Embedding::build(const Shape& input) {
                            {.initializer = options_.embeddings_initializer, .regularizer = options_.embeddings_regularizer, .constraint = options_.embeddings_constraint});
 }
 
-Tensor Embedding::call(const Tensor& x) { return embedding_lookup(embeddings_, x.dtype() == int32 || x.dtype() == int64 ? x : cast(x, int32)); }
+Tensor Embedding::call(const Tensor& x) {
+  // Looked up before it is cast, so that the gradient is by rows under mixed precision too.
+  const Tensor rows = embedding_lookup(embeddings_.variable(), x.dtype() == int32 || x.dtype() == int64 ? x : cast(x, int32));
+  return rows.dtype() == compute_dtype() ? rows : cast(rows, compute_dtype());
+}
 
 Tensor Embedding::compute_mask(std::span<const Tensor> inputs, const CallOptions& options) {
   static_cast<void>(options);

@@ -6,6 +6,7 @@
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/index_walk.h>
 #include <lockstep/tensor/ops/permute.h>
+#include <lockstep/tensor/ops/row_access.h>
 #include <lockstep/tensor/ops/rules.h>
 
 namespace lockstep {
@@ -13,6 +14,7 @@ namespace {
 
 using G = const GradContext&;
 using namespace index_walk;
+using namespace row_access;
 
 // ---- slices
 
@@ -77,21 +79,6 @@ Gradients update_gradient(G context) {
   return {tensor_strided_slice_update(up, zeros_like(context.input(1)), spec_of(context)), grads::unbroadcast(strided_slice(up, spec_of(context)), context.input(1))};
 }
 
-// ---- reading indices
-
-/// Index i of an int32 or int64 operand.
-std::int64_t index_at(const void* indices, bool wide, std::int64_t i) {
-  return wide ? static_cast<const std::int64_t*>(indices)[i] : std::int64_t(static_cast<const std::int32_t*>(indices)[i]);
-}
-
-void require_indices(const void* indices, bool wide, std::int64_t count, std::int64_t size, std::string_view op) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t at = index_at(indices, wide, i);
-    if (at < 0 || at >= size)
-      throw InvalidArgumentError("index " + std::to_string(at) + " (element " + std::to_string(i) + " of the indices) is not in [0, " + std::to_string(size) + ")", op);
-  }
-}
-
 // ---- gather
 
 Shape gather_shape(const InferContext& context, const Shape& params, const Shape& indices) {
@@ -127,24 +114,6 @@ BoundKernel gather_cpu(const BindContext& context) {
           else if (bytes) std::memcpy(static_cast<std::byte*>(out[0]) + std::size_t(to) * bytes, static_cast<const std::byte*>(in[0]) + std::size_t(row) * bytes, bytes);
         }
   };
-}
-
-/// out[row] += values[k] for rows that may repeat, in the order of k.
-template <class T>
-void add_row(T* to, const T* from, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) to[i] = T(float(to[i]) + float(from[i]));
-    else if constexpr (std::is_integral_v<T>) to[i] = static_cast<T>(std::uint64_t(to[i]) + std::uint64_t(from[i]));
-    else to[i] += from[i];
-  }
-}
-
-template <class F>
-decltype(auto) visit_numeric(DType dtype, std::string_view op, F&& f) {
-  return visit_dtype(dtype, [&]<class T>(TypeTag<T> tag) -> decltype(f(TypeTag<float>{})) {
-    if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>) throw UnimplementedError("there is no CPU kernel for " + std::string(name(dtype)), op);
-    else return f(tag);
-  });
 }
 
 /// (indices, upstream, params) -> a gradient of the shape of params; `read` is what the op that is differentiated reads.

@@ -16,6 +16,7 @@ std::vector<OpDef> array_rows();
 std::vector<OpDef> join_rows();
 std::vector<OpDef> create_rows();
 std::vector<OpDef> index_rows();
+std::vector<OpDef> slices_rows();
 std::vector<OpDef> sort_rows();
 std::vector<OpDef> matmul_rows();
 std::vector<OpDef> linalg_rows();
@@ -56,7 +57,7 @@ constexpr std::pair<std::string_view, std::string_view> kOnTheHost[] = {
 
 std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
-  for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, sort_rows,
+  for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, slices_rows, sort_rows,
                             matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
                             fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows, audio_rows,
                             string_rows, unicode_rows, hash_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {

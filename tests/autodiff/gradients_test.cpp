@@ -182,6 +182,18 @@ TEST(IndexedSlices, StayRowsWhenTwoLookupsMeet) {
   EXPECT_EQ(values(gradient), (Floats{1, 3, 0}));
 }
 
+TEST(IndexedSlices, StayRowsWhereOneLookupIsByWiderIndices) {
+  const Variable table(full({3, 1}, 0.0, float32));
+  for (const bool wide_first : {false, true}) {
+    GradientTape tape;
+    const Tensor narrow = reduce_sum(gather(table, constant({0, 1}))), wide = 2.0f * reduce_sum(gather(table, constant(std::vector<std::int64_t>{1})));
+    const Gradient gradient = tape.gradient(wide_first ? wide + narrow : narrow + wide, table);
+    ASSERT_TRUE(gradient.is_slices());
+    EXPECT_EQ(gradient.slices().indices.dtype(), int64);
+    EXPECT_EQ(values(gradient), (Floats{1, 3, 0}));
+  }
+}
+
 TEST(IndexedSlices, BecomeDenseBesideADenseGradient) {
   const Variable table(constant({{1.0f}, {2.0f}, {3.0f}}));
   GradientTape tape;

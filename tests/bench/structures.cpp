@@ -54,6 +54,21 @@ Tensor random_lines(std::int64_t count) {
   return constant(lines);
 }
 
+/// Training steps of a table of 100,000 rows of 64, of which a batch of 256 lines of 20 words reads 5,120: the gradient by rows or, through `identity`, dense.
+void run_embedding_steps(const StructureOptions& options, const std::string& name, optim::Optimizer& optimizer, bool dense) {
+  const Variable table(random::uniform({100000, 64}, -0.05, 0.05), {.path = "table"}), kernel(random::uniform({64, 1}, -0.1, 0.1), {.path = "kernel"});
+  const std::vector<Variable> variables{table, kernel};
+  const auto step = autodiff::function([&](const Tensor& ids, const Tensor& y) {
+    autodiff::GradientTape tape;
+    const Tensor rows = dense ? embedding_lookup(identity(table.value()), ids) : embedding_lookup(table, ids);
+    const Tensor loss = reduce_mean(square(matmul(reduce_mean(rows, 1), kernel) - y));
+    optimizer.apply(tape.gradient(loss, std::vector<autodiff::Source>(variables.begin(), variables.end())), variables);
+    return loss;
+  });
+  const Tensor ids = random::uniform({256, 20}, 0, 100000, int32), y = random::uniform({256, 1});
+  print_line(options, name.c_str(), median_seconds(3 * options.rounds, [&] { step(ids, y); }), 0.256, "kexamples_per_s");
+}
+
 }  // namespace
 
 void run_structures(const StructureOptions& options) {
@@ -67,6 +82,13 @@ void run_structures(const StructureOptions& options) {
   if (wanted("string_split_hash")) {
     const Tensor lines = random_lines(1000000);
     print_line(options, "string_split_hash", median_seconds(options.rounds, [&] { strings::to_hash_bucket_fast(strings::split(lines).flat_values(), 1 << 20); }), 1.0, "Mlines_per_s");
+  }
+  for (const bool dense : {false, true}) {
+    const std::string form = dense ? "_dense" : "_rows";
+    optim::SGD sgd;
+    optim::Adagrad adagrad;
+    if (wanted("embedding_sgd" + form)) run_embedding_steps(options, "embedding_sgd" + form, sgd, dense);
+    if (wanted("embedding_adagrad" + form)) run_embedding_steps(options, "embedding_adagrad" + form, adagrad, dense);
   }
 }
 

@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 
+import keras
 import numpy
 import tensorflow as tf
 
@@ -33,3 +34,29 @@ print_line("sparse_dense_matmul", median_seconds(lambda: tf.sparse.sparse_dense_
 words = random.integers(0, 100000, (1000000, 8))
 lines = tf.constant([" ".join(f"word{w}" for w in line) for line in words])
 print_line("string_split_hash", median_seconds(lambda: tf.strings.to_hash_bucket_fast(tf.strings.split(lines).flat_values, 1 << 20)), 1.0, "Mlines_per_s")
+
+
+def embedding_step(optimizer, dense):
+    table = keras.Variable(random.random((100000, 64), numpy.float32) * 0.1 - 0.05)
+    kernel = keras.Variable(random.random((64, 1), numpy.float32) * 0.2 - 0.1)
+    ids = tf.constant(random.integers(0, 100000, (256, 20)), tf.int32)
+    y = tf.constant(random.random((256, 1), numpy.float32))
+
+    @tf.function
+    def step(ids, y):
+        with tf.GradientTape() as tape:
+            rows = tf.gather(tf.identity(table.value) if dense else table.value, ids)
+            loss = tf.reduce_mean((tf.reduce_mean(rows, 1) @ kernel.value - y) ** 2)
+        gradients = tape.gradient(loss, [table.value, kernel.value])
+        if dense:
+            gradients[0] = tf.convert_to_tensor(gradients[0])
+        optimizer.apply(gradients, [table, kernel])
+        return loss
+
+    return lambda: step(ids, y).numpy()
+
+
+for dense in False, True:
+    form = "_dense" if dense else "_rows"
+    for name, optimizer in ("sgd", keras.optimizers.SGD()), ("adagrad", keras.optimizers.Adagrad()):
+        print_line("embedding_" + name + form, median_seconds(embedding_step(optimizer, dense), 30), 0.256, "kexamples_per_s")

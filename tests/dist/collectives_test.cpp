@@ -75,6 +75,7 @@ TEST_P(EveryDType, IsGatheredInTheOrderOfTheRanks) {
     std::vector<Tensor> parts;
     for (int r = 0; r < dist::world_size(); ++r) parts.push_back(brought(r, {size, 1}, GetParam()));
     EXPECT_TRUE(same_bits(dist::all_gather(brought(dist::rank(), {size, 1}, GetParam())), concat(parts, 0))) << size;
+    EXPECT_TRUE(same_bits(dist::gather_replicas(brought(dist::rank(), {size, 1}, GetParam()), dist::world_size()), concat(parts, 0))) << size;
   }
 }
 

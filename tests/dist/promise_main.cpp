@@ -67,6 +67,9 @@ Job job_of(const std::string& name) {
   if (name == "gpt")
     return {nn::Sequential({nn::InputLayer({.shape = {12}, .dtype = int32}), nn::Embedding({.input_dim = 20, .output_dim = 16}), Block(), Block(), nn::Dense(20)}), labels(5, {150, 12}, 20), labels(6, {150, 12}, 20),
             {.optimizer = optim::AdamW({.learning_rate = 1e-2, .gradient_accumulation_steps = 2}), .loss = nn::losses::SparseCategoricalCrossentropy({.from_logits = true})}, 16};
+  if (name == "embedding")  // large enough for gradients by rows
+    return {nn::Sequential({nn::InputLayer({.shape = {12}, .dtype = int32}), nn::Embedding({.input_dim = 5000, .output_dim = 8}), nn::GlobalAveragePooling1D(), nn::Dense(1)}), labels(7, {150, 12}, 5000), numbers(8, {150, 1}),
+            {.optimizer = optim::Adagrad({.learning_rate = 1e-2, .global_clipnorm = 0.1}), .loss = "mse"}, 16};
   throw NotFoundError("there is no model '" + name + "'");
 }
 

@@ -21,7 +21,7 @@ def run(ranks, *arguments):
     return (found.pop(), done.stdout) if done.returncode == 0 and len(found) == 1 else (None, done.stdout)
 
 
-for model, shards, worlds in [("book_mlp", 4, [1, 2, 4]), ("cnn", 4, [1, 2, 4]), ("gpt", 4, [1, 2, 4]), ("cnn", 6, [1, 2, 3])]:
+for model, shards, worlds in [("book_mlp", 4, [1, 2, 4]), ("cnn", 4, [1, 2, 4]), ("gpt", 4, [1, 2, 4]), ("embedding", 4, [1, 2, 4]), ("cnn", 6, [1, 2, 3])]:
     hashes = {}
     for ranks in [0, *worlds]:
         hashes[ranks], text = run(ranks, model, shards)

@@ -50,6 +50,37 @@ TEST(Fit, GivesTheSameBitsForTheSameSeedAndOthersForAnother) {
   EXPECT_FALSE(reduce_all(equal(trained(1), trained(2))).item<bool>());
 }
 
+/// An embedding whose gradient is dense.
+class DenseEmbedding : public Embedding {
+ public:
+  using Embedding::Embedding;
+
+ protected:
+  Tensor call(const Tensor& x) override { return embedding_lookup(identity(weights()[0].variable().value()), x); }
+};
+
+TEST(Fit, TrainsAnEmbeddingByRowsToTheBitsOfADenseGradient) {
+  const Tensor x = cast(random::uniform({40, 5}, 0, 200, float32, 4), int32), y = random::normal({40, 1}, 0, 1, float32, 5);
+  const Tensor table = random::normal({200, 3}, 0, 1, float32, 6), kernel = random::normal({3, 1}, 0, 1, float32, 7);
+  const auto trained = [&](const Ref<Layer>& layer, const Ref<optim::Optimizer>& optimizer, bool eagerly) {
+    Sequential model({InputLayer({.shape = {5}, .dtype = int32}), layer, GlobalAveragePooling1D(), Dense(1)});
+    model(x);
+    model.set_weights({table, kernel, zeros({1})});
+    model.compile({.optimizer = optimizer, .loss = "mse", .run_eagerly = eagerly});
+    model.fit(x, y, {.batch_size = 8, .epochs = 3, .verbose = 0, .shuffle = false});
+    return model.get_weights();
+  };
+  for (const char* regularizer : {"", "l2"})
+    for (const bool eagerly : {false, true})
+      for (const char* name : {"sgd", "adagrad", "adam", "rmsprop"}) {
+        SCOPED_TRACE(std::string(name) + regularizer);
+        Embedding::Options options{.input_dim = 200, .output_dim = 3, .embeddings_constraint = "unit_norm"};
+        if (*regularizer) options.embeddings_regularizer = regularizer;
+        const std::vector<Tensor> rows = trained(Embedding(options), name, eagerly), dense = trained(DenseEmbedding(options), name, eagerly);
+        for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(reduce_all(equal(rows[i], dense[i])).item<bool>()) << i;
+      }
+}
+
 TEST(Fit, GivesEagerlyWhatItGivesTraced) {
   const Tensor x = inputs(), y = targets(x);
   const auto trained = [&](bool eagerly) {

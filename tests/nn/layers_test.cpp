@@ -254,6 +254,17 @@ TEST(Masking, GivesTheMaskThatItsNeighboursTake) {
   EXPECT_EQ(join.compute_mask(pair, {.mask = {masking.compute_mask(inputs, {})}}).to_vector<bool>(), (std::vector<bool>{true, false, true, true, true, true}));
 }
 
+TEST(Embedding, HasAGradientByRowsAlsoUnderMixedPrecision) {
+  Embedding embedding({.input_dim = 9, .output_dim = 2, .dtype = DTypePolicy("mixed_bfloat16")});
+  autodiff::GradientTape tape;
+  const Tensor rows = embedding(constant({{4, 1}, {1, 4}}));
+  EXPECT_EQ(rows.dtype(), bfloat16);
+  const Gradient gradient = tape.gradient(rows, embedding.weights()[0].variable());
+  ASSERT_TRUE(gradient.is_slices());
+  EXPECT_EQ(gradient.slices().values.spec(), (TensorSpec{float32, {4, 2}}));
+  EXPECT_EQ(gradient.dense().to_vector<float>(), (std::vector<float>{0, 0, 2, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0}));
+}
+
 TEST(IntegerLookup, LearnsTheMostFrequentAndFindsTheWayBack) {
   IntegerLookup lookup({.max_tokens = 3});
   lookup.adapt(constant({7, 5, 5, 9, 7, 5}));

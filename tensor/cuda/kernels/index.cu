@@ -211,6 +211,56 @@ BoundKernel scatter(const BindContext& context) {
   return bind_writing(context, nd_form(context, context.shape(0), 1, 0), Kind, 1, true);
 }
 
+// ---- rows of a gradient
+
+template <class T>
+struct SumSlice {
+  Buckets buckets;
+  GatherRow row_of;
+  std::int64_t inner;
+  const T* values;
+  T* z;
+  LOCKSTEP_HD void operator()(std::int64_t i) const {
+    using C = decltype(value_of(T()));
+    const std::int64_t k = i / inner, column = i - k * inner, row = row_of(k);
+    C total{};
+    // The bucket's first entry takes the sum.
+    if (row >= 0 && std::int64_t(buckets.places[buckets.starts[row]]) == k)
+      for (std::int64_t e = buckets.starts[row]; e < buckets.starts[row + 1]; ++e) {
+        const C value = value_of(values[std::int64_t(buckets.places[e]) * inner + column]);
+        if constexpr (std::is_integral_v<C>) total = static_cast<C>(std::uint64_t(total) + std::uint64_t(value));
+        else total = total + value;
+      }
+    z[i] = stored<T>(total);
+  }
+};
+/// Of a table of `rows` rows of `inner` elements.
+GatherForm rows_form(const BindContext& context, std::size_t indices, std::int64_t rows, std::int64_t inner) {
+  GatherSizes sizes;
+  sizes.rows = rows, sizes.inner = inner, sizes.picks = context.shape(indices).numel();
+  return {sizes, context.dtype_of(indices) == int64};
+}
+BoundKernel sum_slices(const BindContext& context) {
+  const std::int64_t count = context.shape(0).numel(), rows = context.integer("rows"), inner = count ? context.shape(1).numel() / count : 0;
+  const GatherForm form = rows_form(context, 0, rows, inner);
+  const std::size_t index_bytes = std::size_t(count) * itemsize(context.dtype_of(0));
+  Cuts cuts;
+  const BucketsPlan plan = BucketsPlan::take(count, rows, context.op().name, cuts);
+  const Workspace workspace(cuts.total());
+  return visit<kNumeric.bits>(context.dtype_of(1), context.op().name, [&]<class T>(TypeTag<T>) -> BoundKernel {
+    return [=](Inputs in, Outputs out) {
+      if (index_bytes) copy_on_device(out[0], in[0], index_bytes);
+      const GatherRow row_of = form.row(in[0]);
+      const Buckets sorted = buckets(plan, workspace, row_of);
+      for_each(count * inner, SumSlice<T>{sorted, row_of, inner, static_cast<const T*>(in[1]), static_cast<T*>(out[1])});
+    };
+  });
+}
+BoundKernel add_rows(const BindContext& context) {
+  const std::int64_t rows = context.shape(0)[0];
+  return bind_writing(context, rows_form(context, 1, rows, rows ? context.shape(0).numel() / rows : 0), Scatter::add, 1, true);
+}
+
 // ---- results whose shape depends on the elements
 
 struct Flag {
@@ -322,6 +372,8 @@ constexpr Kernel kKernels[] = {
     {"tensor_scatter_mul", scatter<Scatter::mul>},
     {"tensor_scatter_div", scatter<Scatter::div>},
     {"tensor_scatter_update", scatter<Scatter::update>},
+    {"sum_slices", sum_slices},
+    {"add_rows", add_rows},
     {"where_index", nullptr, where_index},
     {"dynamic_stitch", nullptr, dynamic_stitch},
 };

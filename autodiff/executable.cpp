@@ -58,9 +58,8 @@ Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::mo
   for (const Node& node : graph_.nodes)
     if (node.kind == Node::Kind::op && node.op->settle && std::find(settles_.begin(), settles_.end(), node.op->settle) == settles_.end()) settles_.push_back(node.op->settle);
   plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ && device_.is_cpu() ? intra_op_threads() : 1), options);
-  if (!device_.is_cpu())
-    for (Node& node : graph_.nodes)
-      if (node.kind == Node::Kind::constant && node.constant.dtype() != string) node.constant = to(node.constant, device_);
+  for (Node& node : graph_.nodes)
+    if (node.kind == Node::Kind::constant && node.constant.dtype() != string) node.constant = to(node.constant, device_);
   const There there(device_);
   if (interpreted_) {
     last_use_.assign(graph_.values.size(), -1);
@@ -443,7 +442,10 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
     for (std::size_t i = 0; i < graph_.arguments.size(); ++i)
       given.push_back(Tensor::borrow(const_cast<void*>(arguments[i]), graph_.spec(graph_.arguments[i]).shape, graph_.spec(graph_.arguments[i]).dtype, {}, device_));
     const Tensors made = interpret(given);
-    for (std::size_t r = 0; r < made.size(); ++r) copy_bytes(device_, results[r], device_, made[r].raw(), made[r].nbytes());
+    for (std::size_t r = 0; r < made.size(); ++r) {
+      if (made[r].dtype() == string) std::copy_n(static_cast<const std::string*>(made[r].raw()), made[r].numel(), static_cast<std::string*>(results[r]));
+      else copy_bytes(device_, results[r], device_, made[r].raw(), made[r].nbytes());
+    }
     return;
   }
   const Borrowed borrowed = acquire();
@@ -466,7 +468,10 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
   const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
   const Begun begun{*this};
-  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i].dtype() == string ? arguments[i] : to(arguments[i], device_);
+  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) {
+    const auto value = std::size_t(graph_.arguments[i]);
+    if (last_use_[value] >= 0) values[value] = arguments[i].dtype() == string ? arguments[i] : to(arguments[i], device_);
+  }
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
     if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;

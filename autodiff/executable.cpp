@@ -464,6 +464,13 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
   }
 }
 
+/// Can the device compute the op? What it cannot is interpreted on the host, as everything on strings.
+bool Executable::computes(const OpDef& op) const {
+  if (device_.is_cpu() || op.any_device || op.fusion == Fusion::view) return true;
+  const DeviceKernel kernel = device_plugin().kernel(op);
+  return kernel.bind || kernel.dynamic;
+}
+
 Tensors Executable::interpret(std::span<const Tensor> arguments) const {
   const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
@@ -481,8 +488,14 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
       values[std::size_t(node.outputs[0])] = lock ? lock->value() : node.variable.dtype() == string ? node.variable.peek() : to(node.variable.peek(), device_);
     }
     if (node.kind != Node::Kind::op) continue;
+    const bool has_strings = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) { return graph_.spec(input).dtype == string; });
+    const Device where = !has_strings && computes(*node.op) ? device_ : Device();
     Tensors inputs;
-    for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
+    for (const ValueId input : node.inputs) {
+      const Tensor& value = values[std::size_t(input)];
+      inputs.push_back(value.dtype() == string || value.device() == where ? value : to(value, where));
+    }
+    const DeviceScope scope(where);
     Tensors outputs = compute(*node.op, inputs, node.attrs);
     for (std::size_t i = 0; i < outputs.size(); ++i) values[std::size_t(node.outputs[i])] = std::move(outputs[i]);
     for (const ValueId input : node.inputs)
@@ -494,9 +507,15 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
       throw InvalidArgumentError("variable '" + update.variable.path() + "' of shape " + to_string(update.variable.shape()) +
                                  " was assigned " + to_string(value.spec()));
   }
-  for (std::size_t u = 0; u < graph_.updates.size(); ++u) locks.of(u).value() = values[std::size_t(graph_.updates[u].value)];
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u) {
+    const Tensor& value = values[std::size_t(graph_.updates[u].value)];
+    locks.of(u).value() = value.dtype() == string ? value : to(value, device_);
+  }
   Tensors results;
-  for (const ValueId result : graph_.results) results.push_back(values[std::size_t(result)]);
+  for (const ValueId result : graph_.results) {
+    const Tensor& value = values[std::size_t(result)];
+    results.push_back(value.dtype() == string ? value : to(value, device_));
+  }
   return results;
 }
 

@@ -9,6 +9,13 @@
 #include <lockstep/tensor/strings.h>
 
 namespace lockstep::nn {
+namespace {
+
+/// Hashes are of strings, which are on the host; inside a trace everything is where the function runs.
+Device hashing_device(const Tensor& x) { return x.is_symbolic() ? default_device() : Device(); }
+Tensor on_host(const Tensor& x) { return x.is_symbolic() ? x : to(x, Device()); }
+
+}  // namespace
 
 void Hashing::fields(Fields& f) {
   Layer::fields(f);
@@ -28,8 +35,9 @@ void Hashing::configured() {
   detail::require_salt(options_.salt, "Hashing");
 }
 
-Tensor Hashing::bins(const Tensor& values) const {
-  const DeviceScope here{values.is_symbolic() ? default_device() : Device()};  // strings are on the host
+Tensor Hashing::bins(const Tensor& given) const {
+  const DeviceScope here{hashing_device(given)};
+  const Tensor values = on_host(given);
   const bool masks = options_.mask_value && options_.num_bins > 1;
   const std::int64_t count = options_.num_bins - (masks ? 1 : 0);
   const Tensor texts = values.dtype() == string ? values : strings::as_string(is_float(values.dtype()) ? cast(values, int64) : values);
@@ -39,7 +47,7 @@ Tensor Hashing::bins(const Tensor& values) const {
 
 Tensor Hashing::call(const Tensor& x) {
   const Tensor values = options_.output_mode == "one_hot" && x.ndim() > 0 && x.shape().dim(-1) == 1 ? squeeze(x, -1) : x;
-  return encode_categories(bins(values), options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32);
+  return encode_categories(placed(bins(values)), options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32);
 }
 
 void HashedCrossing::fields(Fields& f) {
@@ -63,9 +71,9 @@ Tensors HashedCrossing::call(std::span<const Tensor> inputs, const CallOptions&)
   }
   require(shape.ndim() < 2 || (shape.ndim() == 2 && shape[1] == 1), "features are (), (n,) or (n, 1), got " + to_string(shape));
   Tensors features;
-  for (const Tensor& input : inputs) features.push_back(input.dtype() == string ? input : cast(input, int64));
+  for (const Tensor& input : inputs) features.push_back(input.dtype() == string ? input : cast(on_host(input), int64));
   static const OpDef& op = find_op("hash_crossing");
-  const Tensor bins = apply(op, features, {{"num_buckets", options_.num_bins}});
+  const Tensor bins = placed(apply(op, features, {{"num_buckets", options_.num_bins}}));
   return {encode_categories(bins, options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32)};
 }
 

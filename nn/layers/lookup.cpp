@@ -334,8 +334,11 @@ template <class T>
 Tensor IndexLookup<T>::call(const Tensor& x) {
   require_ready();
   if (options_.invert) return tokens_at(x);
-  const Tensor places = positions(x);
-  return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+  const auto rows = [&] {
+    const DeviceScope here{device_beside(x)};
+    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+  };
+  return kText ? placed(rows()) : rows();
 }
 
 template <class T>

@@ -97,10 +97,14 @@ void TextVectorization::adapt(BatchSource& source, const AdaptOptions& options) 
 }
 
 Tensor TextVectorization::call(const Tensor& x) {
-  const RaggedTensor words = tokens(x);
-  if (options_.output_mode != "int") return lookup_->encode(words);
-  const Tensor rows = (*lookup_)(words).to_tensor({-1, options_.output_sequence_length.value_or(-1)});
-  return rows.shape().known() || !options_.output_sequence_length ? rows : reshape(rows, {x.numel(), *options_.output_sequence_length});
+  const auto numbers = [&] {
+    const DeviceScope here{x.is_symbolic() ? default_device() : Device()};  // strings are on the host
+    const RaggedTensor words = tokens(x);
+    if (options_.output_mode != "int") return lookup_->encode(words);
+    const Tensor rows = (*lookup_)(words).to_tensor({-1, options_.output_sequence_length.value_or(-1)});
+    return rows.shape().known() || !options_.output_sequence_length ? rows : reshape(rows, {x.numel(), *options_.output_sequence_length});
+  };
+  return placed(numbers());
 }
 
 }  // namespace lockstep::nn

@@ -58,9 +58,8 @@ Executable::Executable(Graph graph, const PlanOptions& options) : graph_(std::mo
   for (const Node& node : graph_.nodes)
     if (node.kind == Node::Kind::op && node.op->settle && std::find(settles_.begin(), settles_.end(), node.op->settle) == settles_.end()) settles_.push_back(node.op->settle);
   plan_ = plan_memory(graph_, schedule(graph_, options.parallel && !interpreted_ && device_.is_cpu() ? intra_op_threads() : 1), options);
-  if (!device_.is_cpu())
-    for (Node& node : graph_.nodes)
-      if (node.kind == Node::Kind::constant && node.constant.dtype() != string) node.constant = to(node.constant, device_);
+  for (Node& node : graph_.nodes)
+    if (node.kind == Node::Kind::constant && node.constant.dtype() != string) node.constant = to(node.constant, device_);
   const There there(device_);
   if (interpreted_) {
     last_use_.assign(graph_.values.size(), -1);
@@ -443,7 +442,10 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
     for (std::size_t i = 0; i < graph_.arguments.size(); ++i)
       given.push_back(Tensor::borrow(const_cast<void*>(arguments[i]), graph_.spec(graph_.arguments[i]).shape, graph_.spec(graph_.arguments[i]).dtype, {}, device_));
     const Tensors made = interpret(given);
-    for (std::size_t r = 0; r < made.size(); ++r) copy_bytes(device_, results[r], device_, made[r].raw(), made[r].nbytes());
+    for (std::size_t r = 0; r < made.size(); ++r) {
+      if (made[r].dtype() == string) std::copy_n(static_cast<const std::string*>(made[r].raw()), made[r].numel(), static_cast<std::string*>(results[r]));
+      else copy_bytes(device_, results[r], device_, made[r].raw(), made[r].nbytes());
+    }
     return;
   }
   const Borrowed borrowed = acquire();
@@ -462,11 +464,21 @@ void Executable::run_raw(Inputs arguments, Outputs results) const {
   }
 }
 
+/// Can the device compute the op? What it cannot is interpreted on the host, as everything on strings.
+bool Executable::computes(const OpDef& op) const {
+  if (device_.is_cpu() || op.any_device || op.fusion == Fusion::view) return true;
+  const DeviceKernel kernel = device_plugin().kernel(op);
+  return kernel.bind || kernel.dynamic;
+}
+
 Tensors Executable::interpret(std::span<const Tensor> arguments) const {
   const UpdateLocks locks(graph_);
   std::vector<Tensor> values(graph_.values.size());
   const Begun begun{*this};
-  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) values[std::size_t(graph_.arguments[i])] = arguments[i].dtype() == string ? arguments[i] : to(arguments[i], device_);
+  for (std::size_t i = 0; i < graph_.arguments.size(); ++i) {
+    const auto value = std::size_t(graph_.arguments[i]);
+    if (last_use_[value] >= 0) values[value] = arguments[i].dtype() == string ? arguments[i] : to(arguments[i], device_);
+  }
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
     if (node.kind == Node::Kind::constant) values[std::size_t(node.outputs[0])] = node.constant;
@@ -476,8 +488,14 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
       values[std::size_t(node.outputs[0])] = lock ? lock->value() : node.variable.dtype() == string ? node.variable.peek() : to(node.variable.peek(), device_);
     }
     if (node.kind != Node::Kind::op) continue;
+    const bool has_strings = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) { return graph_.spec(input).dtype == string; });
+    const Device where = !has_strings && computes(*node.op) ? device_ : Device();
     Tensors inputs;
-    for (const ValueId input : node.inputs) inputs.push_back(values[std::size_t(input)]);
+    for (const ValueId input : node.inputs) {
+      const Tensor& value = values[std::size_t(input)];
+      inputs.push_back(value.dtype() == string || value.device() == where ? value : to(value, where));
+    }
+    const DeviceScope scope(where);
     Tensors outputs = compute(*node.op, inputs, node.attrs);
     for (std::size_t i = 0; i < outputs.size(); ++i) values[std::size_t(node.outputs[i])] = std::move(outputs[i]);
     for (const ValueId input : node.inputs)
@@ -489,9 +507,15 @@ Tensors Executable::interpret(std::span<const Tensor> arguments) const {
       throw InvalidArgumentError("variable '" + update.variable.path() + "' of shape " + to_string(update.variable.shape()) +
                                  " was assigned " + to_string(value.spec()));
   }
-  for (std::size_t u = 0; u < graph_.updates.size(); ++u) locks.of(u).value() = values[std::size_t(graph_.updates[u].value)];
+  for (std::size_t u = 0; u < graph_.updates.size(); ++u) {
+    const Tensor& value = values[std::size_t(graph_.updates[u].value)];
+    locks.of(u).value() = value.dtype() == string ? value : to(value, device_);
+  }
   Tensors results;
-  for (const ValueId result : graph_.results) results.push_back(values[std::size_t(result)]);
+  for (const ValueId result : graph_.results) {
+    const Tensor& value = values[std::size_t(result)];
+    results.push_back(value.dtype() == string ? value : to(value, device_));
+  }
   return results;
 }
 

@@ -74,6 +74,7 @@ class Executable {
   BoundKernel bind_kernel(const Node& node, std::span<const TensorSpec* const> inputs, std::span<const TensorSpec> outputs) const;
   void cut_stretches();
   Borrowed acquire() const;
+  bool computes(const OpDef& op) const;
   Tensors interpret(std::span<const Tensor> arguments) const;
   void run_steps(Context& context) const;
   void run_stretches(Context& context) const;

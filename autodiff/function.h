@@ -15,8 +15,8 @@
 #include <variant>
 #include <vector>
 
-#include <lockstep/autodiff/executable.h>
 #include <lockstep/autodiff/graph.h>
+#include <lockstep/autodiff/staged.h>
 #include <lockstep/autodiff/structured.h>
 #include <lockstep/tensor/variable.h>
 
@@ -69,9 +69,11 @@ class ConcreteFunction {
   const Signature& signature() const { return signature_; }
   /// As traced, before any pass.
   const Graph& graph() const { return traced_; }
-  /// As it runs.
-  const Graph& optimized() const { return executable_.graph(); }
-  const Executable& executable() const { return executable_; }
+  /// As it runs, behind its head.
+  const Graph& optimized() const { return executable().graph(); }
+  const Executable& executable() const { return executable_.body(); }
+  /// What is interpreted first, for strings and shapes that depend on data; null if there is no such part, or if all of it is interpreted.
+  const Executable* head() const { return executable_.head(); }
   /// Computes. Throws InvalidArgumentError for arguments of other dtypes or shapes than the signature's. A tape that watches an argument or a variable sees the single ops. Inside another trace the ops join that trace.
   Tensors operator()(std::span<const Tensor> arguments) const;
 
@@ -80,7 +82,7 @@ class ConcreteFunction {
   std::string name_;
   Signature signature_;
   Graph traced_;
-  Executable executable_;
+  StagedExecutable executable_;
 };
 
 /// The traces of one function, safe to use from many threads.

@@ -87,14 +87,18 @@ Members::Members(std::vector<Graph> traces, const std::function<bool(const Varia
   for (std::size_t m = 0; m < traces.size(); ++m) {
     MemberGraphs graphs = split_members(traces[m], own);
     if (m > 0) graphs.member = with_variables(std::move(graphs.member), [&](const Variable& variable) { return own(variable) ? own_variable(m, variable) : variable; });
-    members_.push_back(std::make_unique<Executable>(optimize(std::move(graphs.member), disabled), plan_options(disabled)));
-    if (m == 0) shared_ = std::make_unique<Executable>(optimize(std::move(graphs.shared), disabled), plan_options(disabled));
+    members_.push_back(std::make_unique<StagedExecutable>(optimize(std::move(graphs.member), disabled), plan_options(disabled)));
+    if (m == 0) shared_ = std::make_unique<StagedExecutable>(optimize(std::move(graphs.shared), disabled), plan_options(disabled));
   }
 }
 
 std::vector<Tensors> Members::run(std::span<const Tensors> arguments, const Joint& joint) const {
+  std::vector<StagedExecutable::Call> calls;
   std::vector<Executable::Run> runs;
-  for (std::size_t m = 0; m < members_.size(); ++m) runs.emplace_back(*members_[m], arguments[m]);
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    calls.push_back(members_[m]->call_head(arguments[m]));
+    runs.emplace_back(members_[m]->body(), calls.back().arguments);
+  }
   std::vector<Inputs> inputs(runs.size());
   std::vector<Outputs> outputs(runs.size());
   for (;;) {
@@ -102,17 +106,17 @@ std::vector<Tensors> Members::run(std::span<const Tensors> arguments, const Join
     for (std::size_t m = 0; m < runs.size(); ++m) {
       const Node* node = runs[m].advance();
       if (m == 0) first = node;
-      else if (!same_call(members_[0]->graph(), first, members_[m]->graph(), node))
-        throw FailedPreconditionError("the replicas of a step come to different collectives: replica 0 to " + described(members_[0]->graph(), first) + ", replica " + std::to_string(m) + " to " +
-                                          described(members_[m]->graph(), node),
+      else if (!same_call(members_[0]->body().graph(), first, members_[m]->body().graph(), node))
+        throw FailedPreconditionError("the replicas of a step come to different collectives: replica 0 to " + described(members_[0]->body().graph(), first) + ", replica " + std::to_string(m) + " to " +
+                                          described(members_[m]->body().graph(), node),
                                       {}, "what a step does must not depend on the replica");
       if (node) inputs[m] = runs[m].inputs(), outputs[m] = runs[m].outputs();
     }
     if (!first) break;
-    joint(members_[0]->graph(), *first, inputs, outputs);
+    joint(members_[0]->body().graph(), *first, inputs, outputs);
   }
   std::vector<Tensors> results;
-  for (Executable::Run& run : runs) results.push_back(run.finish());
+  for (std::size_t m = 0; m < runs.size(); ++m) results.push_back(members_[m]->results(calls[m], runs[m].finish()));
   Tensors shared_arguments(arguments[0].begin(), arguments[0].end());
   shared_arguments.append(results[0].begin() + std::ptrdiff_t(results_), results[0].end());
   shared_->run(shared_arguments);

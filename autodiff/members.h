@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include <lockstep/autodiff/executable.h>
 #include <lockstep/autodiff/graph.h>
+#include <lockstep/autodiff/staged.h>
 
 namespace lockstep::autodiff {
 
@@ -40,8 +40,8 @@ class Members {
   std::vector<Tensors> run(std::span<const Tensors> arguments, const Joint& joint) const;
 
  private:
-  std::vector<std::unique_ptr<Executable>> members_;
-  std::unique_ptr<Executable> shared_;
+  std::vector<std::unique_ptr<StagedExecutable>> members_;
+  std::unique_ptr<StagedExecutable> shared_;
   std::size_t results_ = 0;  // of the whole
 };
 

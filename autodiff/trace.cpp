@@ -121,9 +121,22 @@ Graph Trace::finish(std::span<const Tensor> results) {
   return std::move(graph_);
 }
 
+namespace {
+
+/// The shape that a row without unknown sizes has by its attribute `shape`, whatever its operand's is (reshape); unknown for all others.
+Shape named_shape(const OpDef& op, const AttrList& attrs) {
+  if (op.fusion != Fusion::view) return Shape::unknown();
+  for (const Attr& attr : attrs)
+    if (const auto* sizes = std::get_if<Ints>(&attr.value); sizes && attr.name == "shape" && std::all_of(sizes->begin(), sizes->end(), [](std::int64_t size) { return size >= 0; })) return Shape(*sizes);
+  return Shape::unknown();
+}
+
+}  // namespace
+
 SmallVector<TensorSpec, 3> infer_symbolic(const OpDef& op, const AttrList& attrs, std::span<const TensorSpec* const> inputs) {
   const bool known = std::all_of(inputs.begin(), inputs.end(), [](const TensorSpec* spec) { return spec->shape.known(); });
   if (known) return infer(op, attrs, inputs);
+  if (const Shape shape = named_shape(op, attrs); shape.known()) return {TensorSpec{inputs[0]->dtype, shape}};
   // The dtypes of outputs never depend on shapes: ask the rule with shapes that stand in for the unknown ones.
   const std::array<Shape, 6> candidates = {Shape{2}, Shape{2, 2}, Shape{}, Shape{2, 2, 2}, Shape{2, 2, 2, 2}, Shape{1}};
   std::vector<Shape> tried(candidates.begin(), candidates.end());

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -10,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +24,7 @@
 #include <lockstep/io/keras/config.h>
 #include <lockstep/io/keras/weights.h>
 #include <lockstep/nn/weight_limit.h>
+#include <lockstep/tensor/base/snake_case.h>
 #include <lockstep/tensor/base/warning.h>
 
 namespace lockstep::io {
@@ -171,9 +175,28 @@ std::string write_checkpoint(nn::Model& model, const std::string& directory) {
 
 // ---- reading
 
+/// A vocabulary that a layer learnt lies beside the configuration, a token on each line, at the path where Keras keeps the layer: it becomes part of the layer's.
+void add_vocabularies(Json& model, const ArchiveReader& archive, const std::string& folder) {
+  if (!model.is_object() || !model.contains("layers") || !model["layers"].is_array()) return;
+  const std::vector<std::string> names = archive.names();
+  std::map<std::string, int> count;
+  for (Json& layer : model["layers"]) {
+    if (!layer.is_object() || !layer.contains("class_name") || !layer["class_name"].is_string() || !layer.contains("config") || !layer["config"].is_object()) continue;
+    std::string path = folder + "/layers/" + snake_case(layer["class_name"].get<std::string>());
+    if (const int before = count[path]++; before > 0) path += "_" + std::to_string(before);
+    Json& config = layer["config"];
+    add_vocabularies(config, archive, path);
+    if (!config.contains("vocabulary") || !config["vocabulary"].is_null() || std::find(names.begin(), names.end(), path + "/vocabulary.txt") == names.end()) continue;
+    std::istringstream lines(entry_of(archive, path + "/vocabulary.txt"));
+    config["vocabulary"] = Json::array();
+    for (std::string token; std::getline(lines, token);) config["vocabulary"].push_back(layer["class_name"] == "IntegerLookup" ? Json::parse(token) : Json(token));
+  }
+}
+
 std::shared_ptr<nn::Model> read_keras(const Source& source, const std::string& path, bool compile) {
   Json config;
   keras::in_place("'" + path + "', config.json", [&] { config = keras::parse_config(entry_of(*source.archive, "config.json")); });
+  keras::in_place("'" + path + "', assets", [&] { add_vocabularies(config["config"], *source.archive, "assets"); });
   const nn::WeightLimit limit(keras::count_weights(*source.file));
   const std::shared_ptr<nn::Model> model = keras::build_model(config, "'" + path + "', config.json");
   if (compile && config.contains("compile_config") && config["compile_config"].is_object())

@@ -89,6 +89,7 @@
 #include <lockstep/tensor/image.h>
 #include <lockstep/tensor/image_random.h>
 #include <lockstep/tensor/indexed_slices.h>
+#include <lockstep/tensor/lookup.h>
 #include <lockstep/tensor/math.h>
 #include <lockstep/tensor/npy.h>
 #include <lockstep/tensor/op.h>

@@ -83,6 +83,8 @@ std::vector<InputSpec> infer_outputs(Layer& layer, std::span<const InputSpec> in
   const std::vector<TensorSpec> first = trace_outputs(layer, inputs, options, 0), second = trace_outputs(layer, inputs, options, 1);
   std::vector<InputSpec> result;
   for (std::size_t i = 0; i < first.size(); ++i) {
+    if (!first[i].shape.known())
+      throw UnimplementedError("the shape of what the layer '" + layer.name() + "' gives depends on data, which a model cannot be built on", layer.class_name(), "give it a length (output_sequence_length), or call it before the model");
     InputSpec spec{first[i].dtype, {}};
     for (int axis = 0; axis < first[i].shape.ndim(); ++axis) spec.shape.push_back(first[i].shape[axis] == second[i].shape[axis] ? first[i].shape[axis] : -1);
     result.push_back(std::move(spec));

@@ -296,6 +296,7 @@ Tensor RaggedTensor::to_tensor(const Ints& shape, const Tensor& default_value) c
   if (!is_ragged()) return flat_values_;
   static const OpDef& op = find_op("ragged_to_tensor");
   Tensors operands = ragged_parts::with_splits(*this);
+  const DeviceScope beside(flat_values_.device());
   const Tensor filling = default_value.defined() ? default_value : zeros({}, dtype());
   operands.insert(operands.begin() + 1, filling);
   Ints sizes = shape;  // may leave the values' own axes out

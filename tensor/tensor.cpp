@@ -6,12 +6,15 @@
 
 #include <lockstep/tensor/base/allocator.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/parallel.h>
 #include <lockstep/tensor/device_plugin.h>
 
 namespace lockstep {
 namespace {
 
 constexpr std::size_t padded(std::size_t nbytes) { return (nbytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+constexpr std::int64_t kStringGrain = 1 << 15;  // strings that are made or destroyed by one thread: tens of microseconds
 
 /// Ids come in blocks of 2^20 per thread, so that taking one is not an atomic operation.
 std::uint64_t next_id() {
@@ -44,7 +47,7 @@ void Tensor::destroy(Body* body) noexcept {
     if (owns_elements) device_plugin().deallocate(body->device.index(), body->data);
   } else if (owns_elements && body->spec.dtype == string) {
     std::string* strings = static_cast<std::string*>(body->data);
-    std::destroy_n(strings, body->spec.shape.numel());
+    parallel_for(body->spec.shape.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) { std::destroy(strings + begin, strings + end); });
   }
   if (body->base) Tensor(body->base);  // adopts the reference and drops it
   const std::size_t nbytes = body->block_nbytes;
@@ -57,7 +60,10 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   Tensor tensor(new_body(nbytes));
   tensor.body_->spec = {dtype, shape};
   tensor.body_->data = reinterpret_cast<std::byte*>(tensor.body_) + padded(sizeof(Body));
-  if (dtype == string) std::uninitialized_default_construct_n(static_cast<std::string*>(tensor.body_->data), shape.numel());
+  if (dtype == string) {
+    std::string* strings = static_cast<std::string*>(tensor.body_->data);
+    parallel_for(shape.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) { std::uninitialized_default_construct(strings + begin, strings + end); });
+  }
   return tensor;
 }
 

@@ -1,33 +1,19 @@
 #include <lockstep/nn/layers/hashing.h>
 
-#include <farmhash.h>
-
-#include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include <lockstep/nn/layers/categories.h>
 #include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/strings.h>
 
 namespace lockstep::nn {
 namespace {
 
-void require_concrete(const Tensor& x, const std::string& layer) {
-  if (x.is_symbolic()) throw UnimplementedError("nothing is hashed inside a traced function", layer, "prepare categories in the data pipeline");
-}
-
-/// TensorFlow's FingerprintCat64: two fingerprints as one.
-std::uint64_t joined_fingerprint(std::uint64_t first, std::uint64_t second) {
-  constexpr std::uint64_t kMultiplier = 0xc6a4a7935bd1e995;
-  const auto mixed = [](std::uint64_t value) { return value ^ (value >> 47); };
-  std::uint64_t result = first ^ kMultiplier;
-  result ^= mixed(second * kMultiplier) * kMultiplier;
-  result *= kMultiplier;
-  result = mixed(result) * kMultiplier;
-  return mixed(result);
-}
+/// Hashes are of strings, which are on the host; inside a trace everything is where the function runs.
+Device hashing_device(const Tensor& x) { return x.is_symbolic() ? default_device() : Device(); }
+Tensor on_host(const Tensor& x) { return x.is_symbolic() ? x : to(x, Device()); }
 
 }  // namespace
 
@@ -49,24 +35,19 @@ void Hashing::configured() {
   detail::require_salt(options_.salt, "Hashing");
 }
 
-Tensor Hashing::bins(const Tensor& values) const {
-  require_concrete(values, name());
+Tensor Hashing::bins(const Tensor& given) const {
+  const DeviceScope here{hashing_device(given)};
+  const Tensor values = on_host(given);
   const bool masks = options_.mask_value && options_.num_bins > 1;
   const std::int64_t count = options_.num_bins - (masks ? 1 : 0);
   const Tensor texts = values.dtype() == string ? values : strings::as_string(is_float(values.dtype()) ? cast(values, int64) : values);
   const Tensor hashed = detail::hash_buckets(texts, count, options_.salt);
-  if (!masks) return hashed;
-  Tensor result = Tensor::empty(hashed.shape(), int64);
-  const auto from = hashed.data<std::int64_t>();
-  const auto text = texts.data<std::string>();
-  std::int64_t* to = result.mutable_data<std::int64_t>();
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = text[i] == *options_.mask_value ? 0 : from[i] + 1;
-  return result;
+  return masks ? where(equal(texts, constant(*options_.mask_value)), scalar(0, int64), hashed + 1) : hashed;
 }
 
 Tensor Hashing::call(const Tensor& x) {
   const Tensor values = options_.output_mode == "one_hot" && x.ndim() > 0 && x.shape().dim(-1) == 1 ? squeeze(x, -1) : x;
-  return encode_categories(bins(values), options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32);
+  return encode_categories(placed(bins(values)), options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32);
 }
 
 void HashedCrossing::fields(Fields& f) {
@@ -85,25 +66,14 @@ Tensors HashedCrossing::call(std::span<const Tensor> inputs, const CallOptions&)
   require(inputs.size() >= 2, "a crossing needs two features at least");
   const Shape& shape = inputs[0].shape();
   for (const Tensor& input : inputs) {
-    require_concrete(input, name());
     require(input.shape() == shape, "features of unequal shapes: " + to_string(shape) + " and " + to_string(input.shape()));
     require(input.dtype() == string || is_integer(input.dtype()), "a feature is whole numbers or strings, got " + to_string(input.spec()));
   }
   require(shape.ndim() < 2 || (shape.ndim() == 2 && shape[1] == 1), "features are (), (n,) or (n, 1), got " + to_string(shape));
-  constexpr std::uint64_t kKey = 0xDECAFCAFFE;  // TensorFlow's
-  std::vector<std::uint64_t> hashes(std::size_t(shape.numel()), kKey);
-  for (const Tensor& input : inputs) {
-    if (input.dtype() == string) {
-      const auto texts = input.data<std::string>();
-      for (std::size_t i = 0; i < hashes.size(); ++i) hashes[i] = joined_fingerprint(hashes[i], ::util::Fingerprint64(texts[i]));
-    } else {
-      const Tensor wide = cast(input, int64);
-      const auto numbers = wide.data<std::int64_t>();
-      for (std::size_t i = 0; i < hashes.size(); ++i) hashes[i] = joined_fingerprint(hashes[i], std::uint64_t(numbers[i]));
-    }
-  }
-  Tensor bins = Tensor::empty(shape, int64);
-  std::transform(hashes.begin(), hashes.end(), bins.mutable_data<std::int64_t>(), [&](std::uint64_t hash) { return std::int64_t(hash % std::uint64_t(options_.num_bins)); });
+  Tensors features;
+  for (const Tensor& input : inputs) features.push_back(input.dtype() == string ? input : cast(on_host(input), int64));
+  static const OpDef& op = find_op("hash_crossing");
+  const Tensor bins = placed(apply(op, features, {{"num_buckets", options_.num_bins}}));
   return {encode_categories(bins, options_.output_mode, options_.num_bins, options_.output_mode == "int" ? int64 : float32)};
 }
 

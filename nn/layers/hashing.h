@@ -9,8 +9,7 @@
 
 namespace lockstep::nn {
 
-/// Strings and whole numbers (as decimal text) to [0, num_bins), with TensorFlow's bits: FarmHash64, or SipHash64 with a salt. For data pipelines: inside a
-/// traced function it throws UnimplementedError.
+/// Strings and whole numbers (as decimal text) to [0, num_bins), with TensorFlow's bits: FarmHash64, or SipHash64 with a salt.
 class Hashing : public Layer {
  public:
   struct Options {

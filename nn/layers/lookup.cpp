@@ -9,6 +9,7 @@
 
 #include <lockstep/nn/layers/categories.h>
 #include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/op.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/strings.h>
 
@@ -61,6 +62,11 @@ class CountReader {
 
 std::string shown(const std::string& token) { return "'" + token + "'"; }
 std::string shown(std::int64_t token) { return std::to_string(token); }
+
+/// The tensor where an op needs it, beside `x`; inside a trace it is a constant wherever it is.
+Tensor beside(const Tensor& x, const Tensor& tensor) { return x.is_symbolic() ? tensor : to(tensor, x.device()); }
+/// Where constants are made for ops on x.
+Device device_beside(const Tensor& x) { return x.is_symbolic() ? default_device() : x.device(); }
 
 /// Row splits of a tensor's last axis; of a vector one row.
 std::vector<std::int64_t> even_splits(const Tensor& data) {
@@ -144,9 +150,25 @@ void IndexLookup<T>::set_vocabulary(const Tokens& vocabulary, const std::optiona
 template <class T>
 void IndexLookup<T>::set_tokens(Tokens tokens) {
   options_.vocabulary = std::move(tokens);
-  index_.clear();
+  const Unheard unheard;  // also while a function is traced, these are constants
+  const DeviceScope host{Device()};
+  if (options_.invert) {
+    std::vector<T> all = get_vocabulary();
+    all.push_back(options_.oov_token);
+    tokens_ = constant(all);
+    return;
+  }
+  std::vector<std::pair<T, std::int64_t>> keys;
+  if (options_.mask_token) keys.emplace_back(*options_.mask_token, masks() ? 0 : -1);  // -1: dropped from rows
   std::int64_t position = token_start();
-  for (const T& token : *options_.vocabulary) index_.emplace(token, position++);
+  for (const T& token : *options_.vocabulary) keys.emplace_back(token, position++);
+  if constexpr (!kText) std::sort(keys.begin(), keys.end());
+  std::vector<T> names;
+  std::vector<std::int64_t> places{options_.num_oov_indices > 0 ? oov_start() : -1};
+  for (auto& [name, place] : keys) names.push_back(std::move(name)), places.push_back(place);
+  places_ = constant(places);
+  if constexpr (kText) index_ = KeyIndex(constant(names));
+  else sorted_ = constant(names);
 }
 
 template <class T>
@@ -257,85 +279,47 @@ void IndexLookup<T>::require_ready() const {
   if (!options_.vocabulary) throw FailedPreconditionError("there is no vocabulary: give it, or call adapt", name());
 }
 
-/// Where unknown tokens go, if they have several indices or none.
+/// Where the tokens stand among the keys, -1 for those that do not. Strings are found by their hash, whole numbers by a binary search.
 template <class T>
-void IndexLookup<T>::place_unknown(const Tensor& tokens, std::int64_t* positions, const std::vector<std::int64_t>& unknown) const {
-  if (unknown.empty()) return;
-  const auto values = tokens.data<T>();
-  require(options_.num_oov_indices > 0, "the token " + shown(values[std::size_t(unknown[0])]) + " is not in the vocabulary, and there are no indices for such (num_oov_indices = 0)");
-  Tensor strangers = Tensor::empty({std::ssize(unknown)}, dtype_of<T>);
-  for (std::size_t i = 0; i < unknown.size(); ++i) strangers.mutable_data<T>()[i] = values[std::size_t(unknown[i])];
-  Tensor places;
-  if (!kText && options_.oov_method == "floormod") {
-    places = mod(strangers, scalar(options_.num_oov_indices, int64));
+Tensor IndexLookup<T>::found(const Tensor& tokens) const {
+  if constexpr (kText) {
+    return index_.find(tokens, options_.num_oov_indices == 0 && tokens.is_symbolic());
   } else {
-    const Tensor texts = kText ? strangers : strings::as_string(strangers);
-    places = detail::hash_buckets(texts, options_.num_oov_indices, options_.salt);
+    if (sorted_.numel() == 0) return zeros_like(tokens) - 1;
+    const Tensor sorted = beside(tokens, sorted_), flat = tokens.shape().known() ? reshape(tokens, {-1}) : tokens;
+    const Tensor place = minimum(cast(searchsorted(sorted, flat), int64), scalar(sorted_.numel() - 1, int64));
+    const Tensor result = where(equal(gather(sorted, place), flat), place, scalar(-1, int64));
+    return tokens.shape().known() ? reshape(result, Ints(tokens.shape().begin(), tokens.shape().end())) : result;
   }
-  for (std::size_t i = 0; i < unknown.size(); ++i) positions[unknown[i]] = oov_start() + places.data<std::int64_t>()[i];
+}
+
+/// Among several indices for unknown tokens.
+template <class T>
+Tensor IndexLookup<T>::bucket(const Tensor& tokens) const {
+  if (!kText && options_.oov_method == "floormod") return mod(tokens, scalar(options_.num_oov_indices, int64));
+  const auto hashed = [&](const Tensor& texts) { return detail::hash_buckets(texts, options_.num_oov_indices, options_.salt); };
+  return kText ? hashed(tokens) : beside(tokens, hashed(strings::as_string(tokens.is_symbolic() ? tokens : to(tokens, Device()))));
 }
 
 template <class T>
 Tensor IndexLookup<T>::positions(const Tensor& given) const {
-  const Tensor tokens = as_tokens(given);
-  Tensor result = Tensor::empty(tokens.shape(), int64);
-  std::int64_t* to = result.mutable_data<std::int64_t>();
-  const auto values = tokens.template data<T>();
-  std::vector<std::int64_t> unknown;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (options_.mask_token && values[i] == *options_.mask_token) {
-      to[i] = masks() ? 0 : -1;  // dropped from rows
-      continue;
-    }
-    const auto found = index_.find(values[i]);
-    to[i] = found == index_.end() ? oov_start() : found->second;
-    if (found == index_.end() && options_.num_oov_indices != 1) unknown.push_back(std::int64_t(i));
+  const DeviceScope here{device_beside(given)};
+  const Tensor tokens = as_tokens(given), place = found(tokens);
+  if (options_.num_oov_indices == 0 && !place.is_symbolic()) {
+    const auto at = place.template data<std::int64_t>();
+    const auto stranger = std::find(at.begin(), at.end(), -1);
+    require(stranger == at.end(), "the token " + (stranger == at.end() ? "" : shown(tokens.template data<T>()[std::size_t(stranger - at.begin())])) + " is not in the vocabulary, and there are no indices for such (num_oov_indices = 0)");
   }
-  place_unknown(tokens, to, unknown);
-  return result;
+  const Tensor result = gather(beside(place, places_), place + 1);
+  return options_.num_oov_indices > 1 ? where(place < 0, bucket(tokens) + oov_start(), result) : result;
 }
 
 template <class T>
 Tensor IndexLookup<T>::tokens_at(const Tensor& positions) const {
-  const Tensor places = cast(positions, int64);
-  Tensor result = Tensor::empty(places.shape(), dtype_of<T>);
-  const auto from = places.template data<std::int64_t>();
-  std::transform(from.begin(), from.end(), result.mutable_data<T>(), [&](std::int64_t place) {
-    if (masks() && place == 0) return *options_.mask_token;
-    return place >= token_start() && place < vocabulary_size() ? (*options_.vocabulary)[std::size_t(place - token_start())] : options_.oov_token;
-  });
-  return result;
-}
-
-/// The same put together from ops, for whole numbers inside a trace.
-template <class T>
-Tensor IndexLookup<T>::traced_positions(const Tensor& x) const {
-  if constexpr (kText) {
-    throw UnimplementedError("strings are not looked up inside a traced function", name(), "prepare them in the data pipeline");
-  } else {
-    require(!options_.salt && options_.oov_method == "floormod", "inside a traced function unknown numbers go by \"floormod\"");
-    const Ints& words = *options_.vocabulary;
-    const auto n = std::ssize(words);
-    const auto number = [](std::int64_t value) { return scalar(value, int64); };
-    const Tensor values = cast(x, int64);
-    if (options_.invert) {
-      const Tensor table = constant(get_vocabulary()), inside = logical_and(values >= 0, values < vocabulary_size());
-      return where(inside, gather(table, where(inside, values, zeros_like(values))), number(options_.oov_token));
-    }
-    // Binary search in the sorted vocabulary; `position` says where a sorted word stood.
-    std::vector<std::int64_t> position(words.size()), sorted(words.size());
-    std::iota(position.begin(), position.end(), 0);
-    std::sort(position.begin(), position.end(), [&](std::int64_t a, std::int64_t b) { return words[std::size_t(a)] < words[std::size_t(b)]; });
-    for (std::size_t i = 0; i < sorted.size(); ++i) sorted[i] = words[std::size_t(position[i])];
-    Tensor result = options_.num_oov_indices > 1 ? mod(values, number(options_.num_oov_indices)) + oov_start() : full(x.shape(), options_.num_oov_indices == 1 ? oov_start() : -1, int64);
-    if (n > 0) {
-      const Tensor place = clip_by_value(cast(reshape(searchsorted(constant(sorted), reshape(values, {-1})), Ints(x.shape().begin(), x.shape().end())), int64), 0, n - 1);
-      const Tensor found = equal(gather(constant(sorted), place), values);
-      result = where(found, gather(constant(position), place) + token_start(), result);
-    }
-    if (options_.mask_token) result = where(equal(values, number(*options_.mask_token)), number(masks() ? 0 : -1), result);
-    return result;
-  }
+  const DeviceScope here{device_beside(positions)};
+  const Tensor places = cast(positions, int64), size = scalar(vocabulary_size(), int64);
+  const Tensor rows = where(logical_and(places >= 0, places < size), places, size);
+  return kText ? gather(tokens_, rows.is_symbolic() ? rows : to(rows, Device())) : gather(beside(rows, tokens_), rows);
 }
 
 template <class T>
@@ -349,9 +333,12 @@ Tensor IndexLookup<T>::weighed(const Tensor& rows) const {
 template <class T>
 Tensor IndexLookup<T>::call(const Tensor& x) {
   require_ready();
-  if (options_.invert) return x.is_symbolic() ? traced_positions(x) : tokens_at(x);
-  const Tensor places = x.is_symbolic() ? traced_positions(x) : positions(x);
-  return weighed(encode_categories(places, options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+  if (options_.invert) return tokens_at(x);
+  const auto rows = [&] {
+    const DeviceScope here{device_beside(x)};
+    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+  };
+  return kText ? placed(rows()) : rows();
 }
 
 template <class T>
@@ -366,18 +353,12 @@ Tensor IndexLookup<T>::encode(const RaggedTensor& tokens) const {
   require_ready();
   require(options_.output_mode != "int" && options_.output_mode != "one_hot", "rows of unequal lengths are encoded as \"multi_hot\", \"count\" or \"tf_idf\"");
   require(tokens.ragged_rank() == 1 && tokens.flat_ndim() == 1, "encode() takes rows of tokens, ragged once");
-  const Tensor places = positions(tokens.flat_values());
-  const auto at = places.template data<std::int64_t>();
-  const auto splits = tokens.row_splits().template data<std::int64_t>();
-  Tensor rows = Tensor::empty({std::ssize(splits) - 1, depth()}, float32);  // on the host, where the tokens are
-  float* to = rows.mutable_data<float>();
-  std::fill_n(to, rows.numel(), 0.f);
-  for (std::size_t row = 0; row + 1 < splits.size(); ++row, to += depth())
-    for (std::int64_t i = splits[row]; i < splits[row + 1]; ++i) {
-      if (at[std::size_t(i)] < 0) continue;
-      float& each = to[at[std::size_t(i)]];
-      each = options_.output_mode == "multi_hot" ? 1.f : each + 1.f;
-    }
+  const DeviceScope here{device_beside(tokens.flat_values())};
+  const Tensor places = positions(tokens.flat_values()), row = tokens.value_rowids();
+  const Tensor at = where(places < 0, places, row * depth() + places);  // what is below 0 counts nowhere
+  const std::int64_t rows_count = tokens.nrows();
+  Tensor rows = reshape(unsorted_segment_sum(cast(ones_like(at), float32), at, rows_count * depth()), {rows_count, depth()});
+  if (options_.output_mode == "multi_hot") rows = minimum(rows, scalar(1, float32));
   return weighed(rows);
 }
 

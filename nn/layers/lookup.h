@@ -5,17 +5,17 @@
 #include <optional>
 #include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <vector>
 
 #include <lockstep/nn/adapt.h>
 #include <lockstep/nn/layer.h>
+#include <lockstep/tensor/lookup.h>
 #include <lockstep/tensor/ragged.h>
 
 namespace lockstep::nn {
 
 /// The position of each token in a vocabulary, behind the mask token (for output_mode "int") and the indices for what is not in it. T: std::string or
-/// std::int64_t. Strings, and everything in adapt(), are for data pipelines: inside a traced function they throw UnimplementedError.
+/// std::int64_t. A traced function keeps the vocabulary that it was traced with, as Keras's does: compile a model anew when its layers have learnt another one.
 template <class T>
 class IndexLookup : public Layer {
   static constexpr bool kText = std::is_same_v<T, std::string>;
@@ -95,14 +95,17 @@ class IndexLookup : public Layer {
   void require_ready() const;
   /// -1: none, outside of "int".
   Tensor positions(const Tensor& given) const;
-  void place_unknown(const Tensor& tokens, std::int64_t* positions, const std::vector<std::int64_t>& unknown) const;
+  Tensor found(const Tensor& tokens) const;
+  Tensor bucket(const Tensor& tokens) const;
   Tensor tokens_at(const Tensor& positions) const;
-  Tensor traced_positions(const Tensor& x) const;
   Tensor weighed(const Tensor& rows) const;
 
   Options options_;
   bool adapted_ = false;                          // the vocabulary was learnt, not given
-  std::unordered_map<T, std::int64_t> index_;     // positions of the vocabulary's tokens
+  KeyIndex index_;                                // strings: the mask token and the vocabulary
+  Tensor sorted_;                                 // whole numbers: the same in ascending order
+  Tensor places_;                                 // where what is unknown goes, then the position of each of these
+  Tensor tokens_;                                 // inverted: all tokens by position, then the unknown token
 };
 
 class IntegerLookup : public IndexLookup<std::int64_t> {

@@ -59,14 +59,13 @@ void TextVectorization::configured() {
 }
 
 RaggedTensor TextVectorization::tokens(const Tensor& texts) const {
-  if (texts.is_symbolic()) throw UnimplementedError("texts are not taken apart inside a traced function", name(), "prepare them in the data pipeline");
   if (texts.dtype() != string) throw TypeError("texts are strings, got " + to_string(texts.spec()), name());
   require(texts.ndim() < 2 || (texts.ndim() == 2 && texts.shape()[1] == 1), "texts are (n,) or (n, 1), got " + to_string(texts.shape()));
-  Tensor x = Tensor::view(texts, {texts.numel()});
+  Tensor x = reshape(texts, {texts.numel()});
   const std::string standardize = options_.standardize.value_or("");
   if (standardize.starts_with("lower")) x = strings::lower(x);
   if (standardize.ends_with("strip_punctuation")) x = strings::regex_replace(x, R"([!"#$%&()\*\+,-\./:;<=>?@\[\\\]^_`{|}~'])", "");
-  RaggedTensor words = !options_.split ? RaggedTensor::from_tensor(Tensor::view(x, {x.numel(), 1})) : *options_.split == "character" ? strings::unicode_split(x) : strings::split(x);
+  RaggedTensor words = !options_.split ? RaggedTensor::from_tensor(expand_dims(x, 1)) : *options_.split == "character" ? strings::unicode_split(x) : strings::split(x);
   if (!options_.ngrams) return words;
   Ints widths = *options_.ngrams;
   if (widths.size() == 1)  // 1 to n
@@ -98,9 +97,14 @@ void TextVectorization::adapt(BatchSource& source, const AdaptOptions& options) 
 }
 
 Tensor TextVectorization::call(const Tensor& x) {
-  const RaggedTensor words = tokens(x);
-  if (options_.output_mode != "int") return lookup_->encode(words);
-  return (*lookup_)(words).to_tensor({-1, options_.output_sequence_length.value_or(-1)});
+  const auto numbers = [&] {
+    const DeviceScope here{x.is_symbolic() ? default_device() : Device()};  // strings are on the host
+    const RaggedTensor words = tokens(x);
+    if (options_.output_mode != "int") return lookup_->encode(words);
+    const Tensor rows = (*lookup_)(words).to_tensor({-1, options_.output_sequence_length.value_or(-1)});
+    return rows.shape().known() || !options_.output_sequence_length ? rows : reshape(rows, {x.numel(), *options_.output_sequence_length});
+  };
+  return placed(numbers());
 }
 
 }  // namespace lockstep::nn

@@ -11,8 +11,8 @@
 
 namespace lockstep::nn {
 
-/// Strings (n,) or (n, 1): standardized, cut into tokens, perhaps joined to n-grams, looked up, filled up. For data pipelines: inside a traced function it
-/// throws UnimplementedError.
+/// Strings (n,) or (n, 1): standardized, cut into tokens, perhaps joined to n-grams, looked up, filled up. Inside a traced function the number of columns of "int"
+/// is known only with output_sequence_length, which models therefore need.
 class TextVectorization : public Layer {
  public:
   struct Options {

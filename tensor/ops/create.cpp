@@ -32,9 +32,15 @@ Shape shape_of(const InferContext& context, const Ints& sizes) {
   return Shape(std::span<const std::int64_t>(sizes.begin(), sizes.size()));
 }
 
+/// One element for a kernel of the host's to copy, whatever the default device is.
+Tensor host_scalar(const Scalar& value, DType dtype) {
+  const DeviceScope host{Device()};
+  return scalar(value, dtype);
+}
+
 void fill_elements(void* out, std::int64_t count, const Scalar& value, DType dtype) {
   if (dtype == string) return;
-  const Tensor element = scalar(value, dtype);
+  const Tensor element = host_scalar(value, dtype);
   run_copy({.shape = Shape{count}, .from = {0}, .to = {1}}, dtype, element.raw(), out);
 }
 
@@ -117,7 +123,7 @@ BoundKernel eye_cpu(const BindContext& context) {
     const auto literal = [&](int value) { return dtype == boolean ? Scalar(value != 0) : Scalar(value); };
     fill_elements(out[0], shape.numel(), literal(0), dtype);
     const std::int64_t area = rows * columns, batch = area > 0 ? shape.numel() / area : 0;
-    const Tensor one = scalar(literal(1), dtype);
+    const Tensor one = host_scalar(literal(1), dtype);
     run_copy({.shape = Shape{batch, std::min(rows, columns)}, .from = {0, 0}, .to = {rows * columns, columns + 1}}, dtype, one.raw(), out[0]);
   };
 }
@@ -229,7 +235,7 @@ BoundKernel one_hot_cpu(const BindContext& context) {
   const std::int64_t depth = context.integer("depth");
   return [=, on = fitted(context, "on_value", dtype), off = fitted(context, "off_value", dtype)](Inputs in, Outputs out) {
     fill_elements(out[0], outer * depth * inner, off, dtype);
-    const Tensor element = scalar(on, dtype);
+    const Tensor element = host_scalar(on, dtype);
     const std::size_t size = itemsize(dtype);
     visit_dtype(index, [&]<class T>(TypeTag<T>) {
       if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {

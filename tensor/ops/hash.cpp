@@ -87,6 +87,39 @@ BoundKernel bucket_cpu(const BindContext& context) {
   };
 }
 
+/// TensorFlow's FingerprintCat64: two fingerprints as one.
+std::uint64_t joined_fingerprint(std::uint64_t first, std::uint64_t second) {
+  constexpr std::uint64_t kMultiplier = 0xc6a4a7935bd1e995;
+  const auto mixed = [](std::uint64_t value) { return value ^ (value >> 47); };
+  std::uint64_t result = first ^ kMultiplier;
+  result ^= mixed(second * kMultiplier) * kMultiplier;
+  result *= kMultiplier;
+  result = mixed(result) * kMultiplier;
+  return mixed(result);
+}
+
+void crossing_infer(InferContext& context) {
+  if (context.integer("num_buckets") < 1) context.refuse("num_buckets must be at least 1, got " + std::to_string(context.integer("num_buckets")));
+  for (std::size_t i = 1; i < context.input_count(); ++i)
+    if (context.shape(i) != context.shape(0)) context.refuse("takes features of one shape");
+  context.output(int64, context.shape(0));
+}
+
+BoundKernel crossing_cpu(const BindContext& context) {
+  std::vector<bool> texts;
+  for (std::size_t k = 0; k < context.input_count(); ++k) texts.push_back(context.dtype_of(k) == string);
+  return [texts, count = context.shape(0).numel(), buckets = std::uint64_t(context.integer("num_buckets"))](Inputs in, Outputs out) {
+    parallel_for(count, kHashGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        std::uint64_t hash = 0xDECAFCAFFEu;  // TensorFlow's
+        for (std::size_t k = 0; k < texts.size(); ++k)
+          hash = joined_fingerprint(hash, texts[k] ? fingerprint(static_cast<const std::string*>(in[k])[i], {}) : std::uint64_t(static_cast<const std::int64_t*>(in[k])[i]));
+        static_cast<std::int64_t*>(out[0])[i] = std::int64_t(hash % buckets);
+      }
+    });
+  };
+}
+
 OpDef bucket_row(std::string_view name, std::string_view doc, std::vector<AttrDef> attrs, BoundKernel (*cpu)(const BindContext&)) {
   return {.name = name, .doc = doc, .family = "strings", .attrs = std::move(attrs), .dtypes = same(dtypes(string)), .infer = bucket_infer,
           .gradient = not_differentiable("strings have no gradient"), .onnx = no_onnx("strings are prepared before the model"),
@@ -101,6 +134,12 @@ std::vector<OpDef> hash_rows() {
                           bucket_row("string_to_hash_bucket_strong", "int64 SipHash of each element, with a key that makes collisions hard to find, modulo num_buckets", {buckets, key}, bucket_cpu<sip_hash>),
                           bucket_row("string_to_hash_bucket", "int64 hash of each element modulo num_buckets, as TensorFlow's first version had it", {buckets}, bucket_cpu<legacy_hash>)};
   rows[1].samples[0].attrs.push_back({"key", Ints{1, 2}});
+  rows.push_back(bucket_row("hash_crossing", "int64 hash of the combination of the operands' elements, strings or int64, modulo num_buckets, as tf.sparse.cross_hashed has it", {buckets}, crossing_cpu));
+  OpDef& crossing = rows.back();
+  crossing.infer = crossing_infer;
+  crossing.dtypes = {{{dtypes(string, int64), -1}}};
+  crossing.max_inputs = -1;
+  crossing.samples[0].inputs.push_back({.dtype = int64, .shape = {2, 3}});
   return rows;
 }
 

@@ -2,6 +2,7 @@
 // hash.cpp. An op on each element is a kernel over one range of elements, run in parallel.
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -12,11 +13,13 @@
 
 #include <re2/re2.h>
 
+#include <lockstep/tensor/base/allocator.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/ops/array.h>
 #include <lockstep/tensor/ops/rules.h>
 #include <lockstep/tensor/ops/text.h>
+#include <lockstep/tensor/ops/white_space.h>
 
 namespace lockstep {
 namespace {
@@ -192,6 +195,38 @@ BoundKernel substr_cpu(const BindContext& context) {
   };
 }
 
+constexpr std::size_t kMarked = 4096;  // bytes whose white space is marked at a time
+
+std::int64_t count_words(std::string_view s) {
+  std::uint64_t bits[kMarked / 64];
+  std::int64_t words = 0;
+  for (std::size_t at = 0; at < s.size(); at += kMarked) words += mark_white_space(s.data() + at, std::min(kMarked, s.size() - at), at == 0 || text::is_space(s[at - 1]), bits);
+  return words;
+}
+
+/// Calls `take(word)` for what stands between white space.
+template <class F>
+void for_each_word(std::string_view s, F&& take) {
+  std::uint64_t bits[kMarked / 64], before = 1;
+  std::size_t begin = 0;
+  bool inside = false;
+  for (std::size_t at = 0; at < s.size(); at += kMarked) {
+    const std::size_t size = std::min(kMarked, s.size() - at);
+    mark_white_space(s.data() + at, size, true, bits);
+    for (std::size_t i = 0; i * 64 < size; ++i) {
+      std::uint64_t edges = bits[i] ^ (bits[i] << 1 | before);
+      before = bits[i] >> 63;
+      for (; edges; edges &= edges - 1) {
+        const std::size_t edge = at + i * 64 + std::size_t(std::countr_zero(edges));
+        if (inside) take(s.substr(begin, edge - begin));
+        else begin = edge;
+        inside = !inside;
+      }
+    }
+  }
+  if (inside) take(s.substr(begin));
+}
+
 /// Calls `take(part)` for the parts of `s`. An empty separator: runs of white space, none at the ends; after `most` parts comes the rest as it is, even if it is
 /// empty. Else every separator counts. As TensorFlow does it.
 template <class F>
@@ -199,16 +234,11 @@ void for_each_part(std::string_view s, std::string_view separator, std::int64_t 
   if (most == 0) return take(s);
   std::int64_t parts = 0;
   if (separator.empty()) {
-    const auto skip = [&] {
-      std::size_t i = 0;
-      while (i < s.size() && text::is_space(s[i])) ++i;
-      s.remove_prefix(i);
-    };
+    const auto skip = [&] { s.remove_prefix(std::size_t(std::find_if_not(s.begin(), s.end(), text::is_space) - s.begin())); };
     for (skip(); !s.empty();) {
-      std::size_t i = 0;
-      while (i < s.size() && !text::is_space(s[i])) ++i;
-      take(s.substr(0, i));
-      s.remove_prefix(i);
+      const auto size = std::size_t(std::find_if(s.begin(), s.end(), text::is_space) - s.begin());
+      take(s.substr(0, size));
+      s.remove_prefix(size);
       skip();
       if (++parts == most) return take(s);
     }
@@ -228,20 +258,45 @@ void pieces_infer(InferContext& context) {
   context.output(int64, Shape{context.shape(0).numel() + 1});
 }
 
-/// Counts the pieces of each element, makes room, and puts them there: `pieces(element, take)`.
+/// A tensor of strings that `construct(elements)` makes in place: cheaper than empty ones that are filled. If it throws, it leaves none behind.
 template <class F>
-Tensors pieces_of(const Tensor& x, F&& pieces) {
-  const auto from = x.data<std::string>();
-  const Tensor splits = text::part_splits(x.numel(), kStringGrain, [&](std::int64_t i) {
-    std::int64_t count = 0;
-    pieces(from[std::size_t(i)], [&](std::string_view) { ++count; });
-    return count;
+Tensor constructed(std::int64_t count, F&& construct) {
+  const std::size_t nbytes = std::size_t(count) * sizeof(std::string);
+  auto* elements = static_cast<std::string*>(allocate(nbytes));
+  try {
+    construct(elements);
+  } catch (...) {
+    deallocate(elements, nbytes);
+    throw;
+  }
+  return Tensor::borrow(elements, {count}, string, [=] {
+    parallel_for(count, kStringGrain, [&](std::int64_t begin, std::int64_t end) { std::destroy(elements + begin, elements + end); });
+    deallocate(elements, nbytes);
   });
-  const auto ends = splits.data<std::int64_t>();
-  Tensor values = Tensor::empty({ends.back()}, string);
-  std::string* to = values.mutable_data<std::string>();
-  text::for_parts(x.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) pieces(from[std::size_t(i)], [next = to + ends[std::size_t(i)]](std::string_view part) mutable { (next++)->assign(part); });
+}
+
+/// The pieces of each element, `pieces(element, take)`: counted by `count(element)`, then made where they belong.
+template <class C, class F>
+Tensors pieces_of(const Tensor& x, C&& count, F&& pieces) {
+  const auto from = x.data<std::string>();
+  const Tensor splits = text::part_splits(x.numel(), kStringGrain, [&](std::int64_t i) { return count(from[std::size_t(i)]); });
+  const auto* ends = splits.data<std::int64_t>().data();
+  const Tensor values = constructed(ends[x.numel()], [&](std::string* to) {
+    std::exception_ptr failed;
+    std::mutex mutex;
+    parallel_for(x.numel(), kStringGrain, [&](std::int64_t begin, std::int64_t end) {
+      std::string* next = to + ends[begin];
+      try {
+        for (std::int64_t i = begin; i < end; ++i) pieces(from[std::size_t(i)], [&](std::string_view part) { std::construct_at(next, part), ++next; });
+      } catch (...) {
+        std::uninitialized_default_construct(next, to + ends[end]);
+        const std::scoped_lock lock(mutex);
+        failed = std::current_exception();
+      }
+    });
+    if (!failed) return;
+    std::destroy_n(to, ends[x.numel()]);
+    std::rethrow_exception(failed);
   });
   return {values, splits};
 }
@@ -249,11 +304,18 @@ Tensors pieces_of(const Tensor& x, F&& pieces) {
 Tensors split_cpu(const OpCall& call, std::span<const Tensor> inputs) {
   const std::string& separator = call.text("sep");
   const std::int64_t most = call.integer("maxsplit");
-  return pieces_of(inputs[0], [&](std::string_view s, auto&& take) { for_each_part(s, separator, most, take); });
+  if (separator.empty() && most < 0) return pieces_of(inputs[0], count_words, [](std::string_view s, auto&& take) { for_each_word(s, take); });
+  const auto pieces = [&](std::string_view s, auto&& take) { for_each_part(s, separator, most, take); };
+  const auto count = [&](std::string_view s) {
+    std::int64_t parts = 0;
+    pieces(s, [&](std::string_view) { ++parts; });
+    return parts;
+  };
+  return pieces_of(inputs[0], count, pieces);
 }
 
 Tensors bytes_split_cpu(const OpCall&, std::span<const Tensor> inputs) {
-  return pieces_of(inputs[0], [](std::string_view s, auto&& take) {
+  return pieces_of(inputs[0], [](std::string_view s) { return std::int64_t(s.size()); }, [](std::string_view s, auto&& take) {
     for (std::size_t i = 0; i < s.size(); ++i) take(s.substr(i, 1));
   });
 }

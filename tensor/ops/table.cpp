@@ -40,6 +40,7 @@ std::vector<OpDef> audio_rows();
 std::vector<OpDef> string_rows();
 std::vector<OpDef> unicode_rows();
 std::vector<OpDef> hash_rows();
+std::vector<OpDef> lookup_rows();
 std::vector<OpDef> ragged_rows();
 std::vector<OpDef> sparse_rows();
 std::vector<OpDef> sparse_index_rows();
@@ -60,7 +61,7 @@ std::vector<OpDef> all_rows() {
   for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, slices_rows, sort_rows,
                             matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
                             fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows, audio_rows,
-                            string_rows, unicode_rows, hash_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
+                            string_rows, unicode_rows, hash_rows, lookup_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
     std::vector<OpDef> part = family();
     for (OpDef& row : part)
       for (const auto& [name, why] : kOnTheHost)

@@ -102,6 +102,19 @@ TEST_F(CudaOps, HaveGradientsThere) {
   EXPECT_EQ(gradient.to_vector<float>(), (std::vector<float>{2, 4, 6}));
 }
 
+TEST_F(CudaFunctions, TakeStringsWhichStayOnTheHost) {
+  const DeviceScope scope("cuda");
+  nn::StringLookup lookup({.vocabulary = std::vector<std::string>{"a", "b"}}), back({.vocabulary = std::vector<std::string>{"a", "b"}, .invert = true});
+  const Tensor words = constant({"b", "x", "a"}), table = counting({3, 2});
+  const auto rows = autodiff::function([&](const Tensor& x) { return gather(table, lookup(x)) * 2.f; });
+  EXPECT_EQ(to_string(rows(words).device()), "cuda:0");
+  EXPECT_EQ(rows(words).to_vector<float>(), (std::vector<float>{10, 12, 2, 4, 6, 8}));
+  EXPECT_EQ(gather(table, lookup(words)).to_vector<float>(), (std::vector<float>{5, 6, 1, 2, 3, 4})) << "eagerly, places come to the default device";
+  // Where strings come last, all of it is interpreted: each op where it can be computed.
+  const auto names = autodiff::function([&](const Tensor& x) { return back(argmax(x * 2.f, -1)); });
+  EXPECT_EQ(names(counting({2, 3})).to_vector<std::string>(), (std::vector<std::string>{"b", "b"}));
+}
+
 TEST_F(CudaFunctions, RunOnTheDeviceOfTheirArguments) {
   const auto f = autodiff::function([](const Tensor& x) { return reduce_sum(sqrt(x) * 2 + 1); });
   const Tensor x = counting({64});

@@ -3,9 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include <lockstep/io/archive.h>
+#include <lockstep/nn/functional.h>
 #include <lockstep/nn/layers/core.h>
+#include <lockstep/nn/layers/pooling.h>
+#include <lockstep/nn/layers/reshaping.h>
+#include <lockstep/nn/layers/text.h>
 #include <lockstep/nn/sequential.h>
 #include <lockstep/optim/optimizer.h>
 #include <lockstep/tensor/base/error.h>
@@ -103,6 +110,53 @@ TEST(KerasFiles, PredictTheSameAfterEachFormat) {
     load_keras_weights(*other, folder.path(name + ".weights.h5"));
     EXPECT_LT(difference(predict(*other, golden), golden.at("out0")), 1e-5) << name;
   }
+}
+
+TEST(KerasFiles, HoldModelsOfStrings) {
+  const Folder folder;
+  const auto text = std::make_shared<nn::TextVectorization>(nn::TextVectorization::Options{.output_sequence_length = 4});
+  const Tensor texts = constant({{"Good, quite good."}, {"a bad one"}});
+  text->adapt(texts);
+  const nn::Symbol in = nn::input({1}, {.dtype = string});
+  nn::Functional model({in}, {in >> text >> nn::Embedding({.input_dim = 8, .output_dim = 3}) >> nn::GlobalAveragePooling1D() >> nn::Dense({.units = 1})});
+  model.compile({.optimizer = "adam", .loss = "mse"});
+  model.fit(texts, constant({{1.f}, {0.f}}), {.epochs = 2, .verbose = 0});
+  for (const std::string ending : {".keras", ".h5"}) {
+    save_keras(model, folder.path("text" + ending));
+    const std::shared_ptr<nn::Model> again = load_keras(folder.path("text" + ending));
+    EXPECT_EQ(again->predict(texts, {.verbose = 0}).to_vector<float>(), model.predict(texts, {.verbose = 0}).to_vector<float>()) << ending;
+    again->fit(texts, constant({{1.f}, {0.f}}), {.epochs = 1, .verbose = 0});
+  }
+}
+
+/// As Keras writes a vocabulary that was learnt: none in the configuration, the tokens in a file of their own.
+void move_vocabulary(const std::string& path, const std::string& layer) {
+  const ArchiveReader archive(path, ".keras");
+  std::vector<ArchiveEntry> entries;
+  for (std::size_t i = 0; i < archive.names().size(); ++i) entries.push_back({.name = archive.names()[i], .bytes = archive.read(i, archive.names()[i])});
+  std::string tokens;
+  for (ArchiveEntry& entry : entries) {
+    if (entry.name != "config.json") continue;
+    Json config = Json::parse(entry.bytes);
+    for (Json& each : config["config"]["layers"]) {
+      if (each["config"]["name"] != layer) continue;
+      for (const Json& token : std::exchange(each["config"]["vocabulary"], nullptr)) tokens += (tokens.empty() ? "\n[UNK]\n" : "\n") + token.get<std::string>();
+    }
+    entry.bytes = config.dump();
+  }
+  entries.push_back({.name = "assets/layers/text_vectorization/vocabulary.txt", .bytes = tokens});
+  write_archive(path, entries);
+}
+
+TEST(KerasFiles, MayHoldVocabulariesBesideTheConfiguration) {
+  const Folder folder;
+  const auto text = std::make_shared<nn::TextVectorization>(nn::TextVectorization::Options{.output_sequence_length = 3, .vocabulary = std::vector<std::string>{"a", "bad", "good"}, .name = "words"});
+  const nn::Symbol in = nn::input({1}, {.dtype = string});
+  nn::Functional model({in}, {in >> text >> nn::Embedding({.input_dim = 8, .output_dim = 3}) >> nn::Flatten()});
+  save_keras(model, folder.path("text.keras"));
+  move_vocabulary(folder.path("text.keras"), "words");
+  const Tensor texts = constant({{"a good one"}, {"bad"}});
+  EXPECT_EQ(load_keras(folder.path("text.keras"))->predict(texts, {.verbose = 0}).to_vector<float>(), model.predict(texts, {.verbose = 0}).to_vector<float>());
 }
 
 TEST(KerasFiles, KeepWeightsWhereKerasKeepsThem) {

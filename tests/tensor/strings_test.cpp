@@ -41,6 +41,23 @@ TEST(Strings, SplitsManyOnSeveralThreadsAsOnOne) {
   EXPECT_EQ((parts[{19999, 1}].tensor().item<std::string>()), "19999");
 }
 
+TEST(Strings, SplitAtWhiteSpaceWhereverItStandsInLongLines) {
+  const std::string kinds = " \t\n\v\f\r";
+  std::vector<std::string> lines;
+  Words expected;
+  for (std::size_t length = 0; length < 9000; length += length < 300 ? 1 : 292) {  // also 4096, which is as much as is looked at at once
+    std::string line;
+    for (std::size_t i = 0; i < length; ++i) line += (i * i + length) % 11 < 3 ? kinds[(i + length) % kinds.size()] : static_cast<char>(i % 5 ? 'a' + i % 26 : 128 + i % 100);
+    lines.push_back(line);
+    std::string word;
+    for (const char c : line + " ") {
+      if (kinds.find(c) == std::string::npos) word += c;
+      else if (!word.empty()) expected.push_back(std::exchange(word, {}));
+    }
+  }
+  EXPECT_EQ(words_of(strings::split(constant(lines))), expected);
+}
+
 TEST(Strings, SubstrTakesPositionsOfItsOwnForEachElement) {
   EXPECT_EQ(words_of(strings::substr(constant({{"hello"}, {"world"}}), constant({1, 2}), constant({3, 2}))), (Words{"ell", "ll", "orl", "rl"}));
   EXPECT_EQ(words_of(strings::substr(constant({"ab"}), 2, 1)), (Words{""}));

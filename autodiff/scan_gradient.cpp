@@ -15,27 +15,24 @@
 #include <lockstep/tensor/ops.h>
 
 namespace lockstep::autodiff {
-namespace {
-
-/// Where the stack of all steps' values of something is found: an operand, an upstream gradient, or an output of the (wide) scan or of the gradient's.
-struct Stack {
-  enum class Of : std::uint8_t { sequence, upstream, wide, back };
-  Of of;
-  std::size_t number;
-};
-
-/// A gradient that is made behind the scan: op(a, b) over the batches of all steps at once.
-struct Deferred {
-  std::size_t operand;
-  const OpDef* op;
-  AttrList attrs;
-  Shape shape;
-  std::vector<Stack> stacks;
-};
-
-}  // namespace
 
 struct ScanDerivative {
+  /// Where the stack of all steps' values of something is found: an operand, an upstream gradient, or an output of the (wide) scan or of the gradient's.
+  struct Stack {
+    enum class Of : std::uint8_t { sequence, upstream, wide, back };
+    Of of;
+    std::size_t number;
+  };
+
+  /// A gradient that is made behind the scan: op(a, b) over the batches of all steps at once.
+  struct Deferred {
+    std::size_t operand;
+    const OpDef* op;
+    AttrList attrs;
+    Shape shape;
+    std::vector<Stack> stacks;
+  };
+
   std::shared_ptr<const ScanObject> wide;  // null if the scan itself gives all that is needed
   std::shared_ptr<const ScanObject> back;
   Graph before;                                                         // from the captures to those of `back`
@@ -47,6 +44,9 @@ struct ScanDerivative {
 };
 
 namespace {
+
+using Stack = ScanDerivative::Stack;
+using Deferred = ScanDerivative::Deferred;
 
 /// A step and its gradient in one graph: arguments are the scan's, then the upstream gradients of float results.
 struct StepGradient {

@@ -149,7 +149,8 @@ TEST(TextModel, TrainsOnNumbersAsOnTheStringsTheyCameFrom) {
   strings_in.fit(reviews.texts, reviews.labels, {.batch_size = 16, .epochs = 3, .verbose = 0, .seed = 5});
   numbers_in.fit(text(reviews.texts), reviews.labels, {.batch_size = 16, .epochs = 3, .verbose = 0, .seed = 5});
   const auto a = strings_in.get_weights(), b = numbers_in.get_weights();
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].to_vector<float>(), b[i].to_vector<float>()) << i;
+  // The two are fused differently, so the last digits may be others.
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_LE(reduce_max(abs(a[i] - b[i])).item<float>(), 1e-6f) << i;
 }
 
 TEST(TextModel, TrainsInShardsOnStrings) {

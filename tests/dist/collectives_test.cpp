@@ -146,7 +146,6 @@ TEST(AllReduce, ReducesSeveralTensorsAsOneMessage) {
 }
 
 TEST(AllReduce, IsSettledWhenWhatFollowsItFails) {
-  if (!default_device().is_cpu()) GTEST_SKIP() << "a kernel on a GPU does not refuse an index";
   // What was begun writes into memory that the next call uses again, unless it has ended before.
   const auto f = autodiff::function([](const Tensor& x, const Tensor& index) {
     const Tensors started = dist::all_reduce_start(std::array{x * 2.0f});
@@ -155,7 +154,8 @@ TEST(AllReduce, IsSettledWhenWhatFollowsItFails) {
   });
   const Tensor x = brought(dist::rank(), {1000}, float32);
   for (int time = 0; time < 3; ++time) {
-    EXPECT_THROW(f(x + 1.0f, constant({1000})), InvalidArgumentError);
+    // (A kernel on a GPU refuses no index: there nothing fails, and the sums have to be right all the same.)
+    if (default_device().is_cpu()) EXPECT_THROW(f(x + 1.0f, constant({1000})), InvalidArgumentError);
     const Tensors results = f(x, constant({7}));
     EXPECT_TRUE(same_bits(results[0], reduced(ReduceOp::sum, {1000}, float32) * 2.0f));
   }

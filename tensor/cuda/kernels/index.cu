@@ -226,11 +226,7 @@ struct SumSlice {
     C total{};
     // The bucket's first entry takes the sum.
     if (row >= 0 && std::int64_t(buckets.places[buckets.starts[row]]) == k)
-      for (std::int64_t e = buckets.starts[row]; e < buckets.starts[row + 1]; ++e) {
-        const C value = value_of(values[std::int64_t(buckets.places[e]) * inner + column]);
-        if constexpr (std::is_integral_v<C>) total = static_cast<C>(std::uint64_t(total) + std::uint64_t(value));
-        else total = total + value;
-      }
+      for (std::int64_t e = buckets.starts[row]; e < buckets.starts[row + 1]; ++e) total = plus(total, value_of(values[std::int64_t(buckets.places[e]) * inner + column]));
     z[i] = stored<T>(total);
   }
 };

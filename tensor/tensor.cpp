@@ -95,11 +95,12 @@ Tensor Tensor::view(const Tensor& base, const Shape& shape, std::int64_t offset)
 }
 
 Tensor Tensor::borrow(void* data, const Shape& shape, DType dtype, std::function<void()> release, Device device) {
+  auto kept = std::make_unique<std::function<void()>>(release ? std::move(release) : [] {});  // before there is a tensor that would think the data its own
   Tensor tensor(new_body(0));
   tensor.body_->spec = {dtype, shape};
   tensor.body_->device = device;
   tensor.body_->data = data;
-  tensor.body_->release = std::make_unique<std::function<void()>>(release ? std::move(release) : [] {});
+  tensor.body_->release = std::move(kept);
   return tensor;
 }
 

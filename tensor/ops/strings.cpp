@@ -269,10 +269,16 @@ Tensor constructed(std::int64_t count, F&& construct) {
     deallocate(elements, nbytes);
     throw;
   }
-  return Tensor::borrow(elements, {count}, string, [=] {
+  const auto release = [=] {
     parallel_for(count, kStringGrain, [&](std::int64_t begin, std::int64_t end) { std::destroy(elements + begin, elements + end); });
     deallocate(elements, nbytes);
-  });
+  };
+  try {
+    return Tensor::borrow(elements, {count}, string, release);
+  } catch (...) {
+    release();
+    throw;
+  }
 }
 
 /// The pieces of each element, `pieces(element, take)`: counted by `count(element)`, then made where they belong.

@@ -120,9 +120,9 @@ BoundKernel sparse(const BindContext& context) {
       if (rows == 0) return;
       const T* x = static_cast<const T*>(in[1]);
       const Peak<C>* of_rows = peaks.enqueue_for<C>(x);
-      T* z = static_cast<T*>(out[0]);
-      if constexpr (Slope) for_each(rows * classes, SparseSlope<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<const T*>(in[2]), z});
-      else for_each(rows, SparseLoss<T, C>{classes, {in[0], wide}, of_rows, x, z});
+      for_each(rows, SparseLoss<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<T*>(out[0])});
+      if constexpr (Slope)  // behind the loss: it may lie over the logits
+        for_each(rows * classes, SparseSlope<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<const T*>(in[2]), static_cast<T*>(out[1])});
     };
   });
 }

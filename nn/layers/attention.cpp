@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <tuple>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -55,6 +58,61 @@ std::string to_heads(int ndim) {
   const char bound = char('a' + ndim - 1);
   const std::string heads = {char(bound + 1), char(bound + 2)};
   return in + bound + "," + bound + heads + "->" + out + heads;
+}
+
+/// Can dot_product_attention do it? The attended axes of projected queries (batch..., attended..., heads, size) lie side by side before the heads, and a
+/// causal mask speaks of the first axis behind the batch.
+bool attends_as_one(const Tensor& query, const Tensor& key, const Ints& attention_axes, bool causal) {
+  const int heads = query.ndim() - 2;
+  if (attention_axes.empty() || !query.shape().known() || !key.shape().known() || query.ndim() != key.ndim()) return false;
+  const std::int64_t first = heads - std::int64_t(attention_axes.size());
+  for (std::size_t i = 0; i < attention_axes.size(); ++i)
+    if (attention_axes[i] != first + std::int64_t(i)) return false;
+  return !causal || (attention_axes.size() == 1 && first == 1);
+}
+/// Its attended axes as one.
+Tensor attended_as_one(const Tensor& x, const Ints& attention_axes) {
+  if (attention_axes.size() == 1) return x;
+  const int first = int(attention_axes[0]), heads = x.ndim() - 2;
+  Ints sizes;
+  for (int i = 0; i < first; ++i) sizes.push_back(x.shape()[i]);
+  std::int64_t rows = 1;
+  for (int i = first; i < heads; ++i) rows *= x.shape()[i];
+  sizes.push_back(rows);
+  for (int i = heads; i < x.ndim(); ++i) sizes.push_back(x.shape()[i]);
+  return reshape(x, sizes);
+}
+
+/// Result and scores (batch axes, heads, queries, keys), of which `dropped` drops some before they weigh the values.
+std::pair<Tensor, Tensor> attend_in_steps(const Tensor& q, const Tensor& k, const Tensor& v, Tensor mask, const Ints& attention_axes, const std::function<Tensor(const Tensor&)>& dropped) {
+  // Letters of the query's axes; the keys' attention axes get letters of their own.
+  const int ndim = q.ndim();
+  std::string target, source, batch, rows, columns;
+  for (int i = 0; i < ndim; ++i) {
+    const char letter = char('a' + i);
+    target += letter;
+    const bool attended = std::find(attention_axes.begin(), attention_axes.end(), i) != attention_axes.end();
+    source += attended ? char('A' + i) : letter;
+    if (attended) {
+      rows += letter;
+      columns += char('A' + i);
+    } else if (i != ndim - 1) {
+      batch += letter;
+    }
+  }
+  const std::string product = batch + rows + columns;
+  const Tensor pair[] = {q, k};
+  Tensor scores = einsum(pair, target + "," + source + "->" + product);
+  if (mask.defined()) {
+    // The heads' axis, and whatever other batch axes the mask does not have.
+    while (mask.ndim() < scores.ndim()) mask = expand_dims(mask, -2 * std::int64_t(rows.size()) - 1);
+    scores = where(mask, scores, scalar(scores.dtype() == float16 ? -3e4 : -1e9, scores.dtype()));
+  }
+  Ints axes;
+  for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
+  scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
+  const Tensor combine[] = {dropped(scores), v};
+  return {einsum(combine, product + "," + source + "->" + target), scores};
 }
 
 }  // namespace
@@ -121,43 +179,25 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
   // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
   for (const std::size_t i : {1u, 2u})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
-  if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
 
-  Tensor q = (*query_)(query) * (1 / std::sqrt(double(heads_.key_dim)));
-  Tensor k = (*key_)(key), v = (*value_)(value);
+  const double scale = 1 / std::sqrt(double(heads_.key_dim));
+  Tensor q = (*query_)(query), k = (*key_)(key), v = (*value_)(value);
   if (heads_.query != heads_.key_value) {
     k = repeat(k, {heads_.query / heads_.key_value}, -2);
     v = repeat(v, {heads_.query / heads_.key_value}, -2);
   }
-  // Letters of the query's axes; the keys' attention axes get letters of their own. Scores: batch axes, heads, queries, keys.
-  const int ndim = q.ndim();
-  std::string target, source, batch, rows, columns;
-  for (int i = 0; i < ndim; ++i) {
-    const char letter = char('a' + i);
-    target += letter;
-    const bool attended = std::find(attention_axes.begin(), attention_axes.end(), i) != attention_axes.end();
-    source += attended ? char('A' + i) : letter;
-    if (attended) {
-      rows += letter;
-      columns += char('A' + i);
-    } else if (i != ndim - 1) {
-      batch += letter;
-    }
+  const bool drops = options.training && generator_;
+  Tensor result, scores;
+  if (!mask.defined() && !drops && !options.return_attention_scores && attends_as_one(q, k, attention_axes, options.use_causal_mask)) {
+    Ints shape(q.shape().begin(), q.shape().end());
+    shape.back() = v.shape().dim(-1);
+    result = dot_product_attention(attended_as_one(q, attention_axes), attended_as_one(k, attention_axes), attended_as_one(v, attention_axes), scale, options.use_causal_mask);
+    if (attention_axes.size() > 1) result = reshape(result, shape);
+  } else {
+    if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
+    const auto dropped = [&](const Tensor& x) { return drops ? x * dropout_mask(*generator_, x.shape(), dropout, x.dtype()) : x; };
+    std::tie(result, scores) = attend_in_steps(q * scale, k, v, mask, attention_axes, dropped);
   }
-  const std::string product = batch + rows + columns;
-  const Tensor pair[] = {q, k};
-  Tensor scores = einsum(pair, target + "," + source + "->" + product);
-  if (mask.defined()) {
-    // The heads' axis, and whatever other batch axes the mask does not have.
-    while (mask.ndim() < scores.ndim()) mask = expand_dims(mask, -2 * std::int64_t(rows.size()) - 1);
-    scores = where(mask, scores, scalar(scores.dtype() == float16 ? -3e4 : -1e9, scores.dtype()));
-  }
-  Ints axes;
-  for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
-  scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
-  const Tensor weights = options.training && generator_ ? scores * dropout_mask(*generator_, scores.shape(), dropout, scores.dtype()) : scores;
-  const Tensor combine[] = {weights, v};
-  Tensor result = einsum(combine, product + "," + source + "->" + target);
   if (gate_) result = result * (*gate_)(query);
   result = (*output_)(result);
   if (options.return_attention_scores) return {result, scores};

@@ -17,6 +17,14 @@ double taps(const Graph& graph, ValueId kernel) {
   return numel(graph, kernel) / double(std::max<std::int64_t>(1, shape.dim(-1)));
 }
 
+/// Products of what each row looks at: two, five for the gradient.
+double attention_flops(const Graph& graph, const Node& node, bool gradient) {
+  const Shape &query = graph.spec(node.inputs[0]).shape, &key = graph.spec(node.inputs[1]).shape, &value = graph.spec(node.inputs[2]).shape;
+  const double rows = double(query.dim(-3)), keys = double(key.dim(-3)), all = numel(graph, node.inputs[0]) / std::max(1.0, rows * double(query.dim(-1)));
+  const double below = std::min(rows, keys), seen = OpCall(*node.op, node.attrs).boolean("is_causal") ? below * (below + 1) / 2 + (rows - below) * keys : rows * keys;
+  return 2 * all * seen * (gradient ? 3 * double(query.dim(-1)) + 2 * double(value.dim(-1)) : double(query.dim(-1) + value.dim(-1)));
+}
+
 double flops_of(const Graph& graph, const Node& node) {
   const std::string_view op = node.op->name;
   if (op == "matmul" || op == "fused_matmul") {
@@ -31,6 +39,7 @@ double flops_of(const Graph& graph, const Node& node) {
       if (each.kind == Node::Kind::op && scan->body.static_shapes()) flops += flops_of(scan->body, each);
     return flops * double(steps);
   }
+  if (op == "dot_product_attention" || op == "dot_product_attention_gradient") return attention_flops(graph, node, op != "dot_product_attention");
   if (op == "convolution" || op == "fused_convolution") return 2 * numel(graph, node.outputs[0]) * taps(graph, node.inputs[1]);
   if (op == "convolution_input_gradient") return 2 * numel(graph, node.inputs[0]) * taps(graph, node.inputs[1]);
   if (op == "convolution_kernel_gradient") return 2 * numel(graph, node.inputs[1]) * taps(graph, node.outputs[0]);

@@ -321,8 +321,13 @@ struct OpDef {
   std::string_view no_cuda = {};
   /// `cpu` and `cpu_dynamic` work wherever their operands lie (see BindContext::device): control flow, collectives, prints.
   bool any_device = false;
-  /// Output i may lie over input i, if nobody needs that any more.
+  /// Output i may lie over input i, if that has its dtype and size and nobody needs it any more.
   bool over_inputs = false;
+  /// An opaque row that never throws once its shapes are right.
+  bool never_fails = false;
+  /// Name of the row that this one does besides: its outputs, for as many of these operands as it has, are the first outputs here. Where a graph calls both, this one
+  /// is enough.
+  std::string_view covers = {};
   /// Set where the op begins something that takes time while others compute: inside a graph it runs as soon as its operands exist. Waits for what
   /// this thread began and another op should have waited for: called when that one is not reached, before memory goes. Does not throw.
   void (*settle)() = nullptr;

@@ -272,6 +272,10 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, const Axes& axis = Axes(-1
 Tensor softmax(const Tensor& x, std::int64_t axis = -1);
 Tensor log_softmax(const Tensor& x, std::int64_t axis = -1);
 Tensor l2_normalize(const Tensor& x, const Axes& axis = Axes(-1), double epsilon = 1e-12);
+/// keras.ops.dot_product_attention: softmax(scale query key^T) value for each head. query (batch..., rows, heads, size), key (batch..., keys, heads, size),
+/// value (batch..., keys, heads, value size); `scale` is 1 / sqrt(size) if none is given. With `is_causal` a row sees the keys up to its own number. The
+/// probabilities are never stored, neither here nor for the gradient. Throws InvalidArgumentError for shapes that do not agree.
+Tensor dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, std::optional<double> scale = {}, bool is_causal = false);
 Tensor softmax_cross_entropy_with_logits(const Tensor& labels, const Tensor& logits, std::int64_t axis = -1);
 Tensor sparse_softmax_cross_entropy_with_logits(const Tensor& labels, const Tensor& logits);
 Tensor sigmoid_cross_entropy_with_logits(const Tensor& labels, const Tensor& logits);

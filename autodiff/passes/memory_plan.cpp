@@ -23,7 +23,7 @@ bool aliasable(const Graph& graph, const Node& node, std::size_t o, std::size_t 
     const auto& object = std::get<std::shared_ptr<const AttrObject>>(node.attrs[0].value);
     return static_cast<const FusedProgram&>(*object).may_alias(o, i);
   }
-  if (node.op->over_inputs && o == i) return true;
+  if (node.op->over_inputs && o == i) return in.dtype == out.dtype;
   if (node.op->fusion != Fusion::pointwise) return false;
   // The same value in a second place with another layout would be overwritten while it is read.
   for (std::size_t j = 0; j < node.inputs.size(); ++j)
@@ -258,8 +258,7 @@ class Planner {
 bool may_fail(const Node& node) {
   if (node.op == &fused_op() || node.op == &copy_op()) return false;
   if (node.op->fusion == Fusion::pointwise) return node.op->cpu != bind_pointwise;
-  // What is computed over its operand and has no other effect refuses no element: half of it would be left.
-  return node.op->fusion == Fusion::opaque && !(node.op->over_inputs && node.effect == Effect::none);
+  return node.op->fusion == Fusion::opaque && !node.op->never_fails;
 }
 
 MemoryPlan plan_memory(const Graph& graph, Schedule schedule, const PlanOptions& options) {

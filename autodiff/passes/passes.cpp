@@ -12,11 +12,12 @@
 namespace lockstep::autodiff {
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 11> list = {{
+  static constexpr std::array<Pass, 12> list = {{
       {"prune", prune, "drop what nobody needs"},
       {"fold", fold, "compute constants once, simplify"},
       {"cse", merge_common, "compute equal things once"},
       {"scan", narrow_scans, "scans give what is needed, a gradient's in one with the forward one"},
+      {"cover", merge_covered, "a loss and its gradient in one call"},
       {"fuse_gemm", fuse_gemm, "bias and activation inside products"},
       {"fuse", fuse_pointwise, "pointwise chains in one pass over memory"},
       {"overlap", overlap, "begin to reduce over ranks as soon as the operands exist"},

@@ -23,6 +23,8 @@ Graph settle_shapes(const Graph& graph);
 Graph merge_common(const Graph& graph);
 /// A scan and the one that its gradient made of it, with more outputs, become one; states, outputs, sequences and captures that nobody needs leave a scan.
 Graph narrow_scans(const Graph& graph);
+/// A loss and its gradient, where that does not need the loss, become one call (OpDef::covers).
+Graph merge_covered(const Graph& graph);
 /// Products and convolutions followed by a bias and an activation become one call.
 Graph fuse_gemm(const Graph& graph);
 /// Chains of pointwise ops, and the sums that end them, become one pass over memory.

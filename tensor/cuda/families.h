@@ -23,6 +23,7 @@ std::span<const Kernel> spectral_kernels();
 std::span<const Kernel> conv_kernels();
 std::span<const Kernel> pool_kernels();
 std::span<const Kernel> softmax_kernels();
+std::span<const Kernel> attention_kernels();
 std::span<const Kernel> random_kernels();
 std::span<const Kernel> fft_kernels();
 std::span<const Kernel> signal_kernels();

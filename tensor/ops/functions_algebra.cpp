@@ -2,6 +2,9 @@
 
 #include <lockstep/tensor/ops.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include <lockstep/tensor/op.h>
 
 namespace lockstep {
@@ -157,6 +160,12 @@ Tensor log_softmax(const Tensor& x, std::int64_t axis) {
 Tensor l2_normalize(const Tensor& x, const Axes& axis, double epsilon) {
   static const OpDef& op = find_op("l2_normalize");
   return apply(op, {x}, {{"axis", axis.value}, {"epsilon", epsilon}});
+}
+
+Tensor dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, std::optional<double> scale, bool is_causal) {
+  static const OpDef& op = find_op("dot_product_attention");
+  if (!scale) scale = 1 / std::sqrt(double(std::max<std::int64_t>(1, query.ndim() > 0 ? query.shape().dim(-1) : 1)));
+  return apply_all(op, {query, key, value}, {{"scale", *scale}, {"is_causal", is_causal}})[0];
 }
 
 Tensor softmax_cross_entropy_with_logits(const Tensor& labels, const Tensor& logits, std::int64_t axis) {

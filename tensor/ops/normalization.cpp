@@ -1,4 +1,6 @@
-// Normalizations, as compositions: traced, each becomes a few fused passes over the data; their gradients follow.
+// Normalizations, as compositions: traced, each becomes a few fused passes over the data; their gradients follow. On CUDA too: cuDNN's normalizations would be
+// borders between which nothing fuses (residual, activation, dropout, casts), and are not the ones meant here: mean and variance of 16-bit tensors are float32
+// there, and have no gradients of their own, which batch_norm's outputs have.
 
 #include <algorithm>
 

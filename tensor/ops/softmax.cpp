@@ -42,22 +42,23 @@ C log_sum_exp(const T* x, std::int64_t count, std::int64_t stride) {
   return peak + std::log(sum);
 }
 
-/// max(x), and the sum of exp(x - max(x)), of a row, with the vector exponential on tiles.
+/// max(x) of a row, and the sum of exp(x - max(x)), with the vector exponential on tiles. Unless `z` is null, the exponentials are left there; it may be x.
 struct RowSum {
   float peak, sum;
 };
-RowSum row_sum(const float* x, std::int64_t count) {
-  static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
+RowSum row_sum(const float* x, std::int64_t count, float* z = nullptr) {
+  static const PointwiseFn exponentials_below = pointwise::vector_run(pointwise::Kernel::exp_below, float32);
   static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
   constexpr std::int64_t kTile = 512;
-  alignas(64) float tile[kTile];
+  alignas(64) float own[kTile];
   const float peak = peaks.run(x, count);
+  const double parameter = peak;
   float sum = 0;
   for (std::int64_t begin = 0; begin < count; begin += kTile) {
     const std::int64_t n = std::min(kTile, count - begin);
-    for (std::int64_t k = 0; k < n; ++k) tile[k] = x[begin + k] - peak;
-    const void* operand[] = {tile};
-    exponential(operand, tile, n, nullptr);
+    float* tile = z ? z + begin : own;
+    const void* operand[] = {x + begin};
+    exponentials_below(operand, tile, n, &parameter);
     sum += sums.run(tile, n);
   }
   return {peak, sum};
@@ -176,25 +177,25 @@ BoundKernel sparse_cpu(const BindContext& context) {
   });
 }
 
-/// (labels, logits, upstream) -> (softmax(logits) - one_hot(labels)) upstream, row by row while it is in the cache.
+/// (labels, logits, upstream) -> the loss, and (softmax(logits) - one_hot(labels)) upstream, which may lie over the logits: row by row while it is in the cache.
 BoundKernel sparse_gradient_cpu(const BindContext& context) {
   const Labels labels = labels_of(context);
   if (context.dtype_of(1) == float32) {
     return [labels](Inputs in, Outputs out) {
-      static const PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, float32);
-      static const ReduceRuns<float> sums = reduce_runs<float>(Reducer::sum), peaks = reduce_runs<float>(Reducer::maximum);
+      static const PointwiseFn scaled = pointwise::vector_run(pointwise::Kernel::scaled, float32);
       labels.check(in[0]);
       parallel_for(labels.rows, rows_worth_a_thread(labels.classes), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t label = labels.at(in[0], i);
           const float* x = static_cast<const float*>(in[1]) + i * labels.classes;
-          float* z = static_cast<float*>(out[0]) + i * labels.classes;
-          const float upstream = static_cast<const float*>(in[2])[i], peak = peaks.run(x, labels.classes);
-          for (std::int64_t k = 0; k < labels.classes; ++k) z[k] = x[k] - peak;
+          const float upstream = static_cast<const float*>(in[2])[i], of_label = x[label];
+          float* z = static_cast<float*>(out[1]) + i * labels.classes;
+          const auto [peak, sum] = row_sum(x, labels.classes, z);
+          const double scale = upstream / sum;
           const void* operand[] = {z};
-          exponential(operand, z, labels.classes, nullptr);
-          const float scale = upstream / sums.run(z, labels.classes);
-          for (std::int64_t k = 0; k < labels.classes; ++k) z[k] *= scale;
-          z[labels.at(in[0], i)] -= upstream;
+          scaled(operand, z, labels.classes, &scale);
+          z[label] -= upstream;
+          static_cast<float*>(out[0])[i] = std::log(sum) - (of_label - peak);
         }
       });
     };
@@ -204,10 +205,12 @@ BoundKernel sparse_gradient_cpu(const BindContext& context) {
     return [labels](Inputs in, Outputs out) {
       labels.check(in[0]);
       for (std::int64_t i = 0; i < labels.rows; ++i) {
+        const std::int64_t label = labels.at(in[0], i);
         const T* x = static_cast<const T*>(in[1]) + i * labels.classes;
-        const C total = log_sum_exp<C>(x, labels.classes, 1), upstream = static_cast<C>(static_cast<const T*>(in[2])[i]);
-        for (std::int64_t k = 0; k < labels.classes; ++k)
-          static_cast<T*>(out[0])[i * labels.classes + k] = T((std::exp(static_cast<C>(x[k]) - total) - (k == labels.at(in[0], i) ? C(1) : C(0))) * upstream);
+        T* z = static_cast<T*>(out[1]) + i * labels.classes;
+        const C total = log_sum_exp<C>(x, labels.classes, 1), upstream = static_cast<C>(static_cast<const T*>(in[2])[i]), of_label = static_cast<C>(x[label]);
+        for (std::int64_t k = 0; k < labels.classes; ++k) z[k] = T((std::exp(static_cast<C>(x[k]) - total) - (k == label ? C(1) : C(0))) * upstream);
+        static_cast<T*>(out[0])[i] = T(total - of_label);
       }
     };
   });
@@ -216,19 +219,19 @@ BoundKernel sparse_gradient_cpu(const BindContext& context) {
 void sparse_gradient_infer(InferContext& context) {
   sparse_infer(context);
   if (context.shape(2) != context.outputs[0].shape) context.refuse("upstream must have the labels' shape");
-  context.outputs[0].shape = context.shape(1);
+  context.output(context.dtype_of(1), context.shape(1));
 }
 
 Gradients sparse_gradient(G c) {
   static const OpDef& op = find_op("sparse_softmax_cross_entropy_gradient");
-  return {Gradient(), apply(op, {c.input(0), c.input(1), c.upstream()}, {})};
+  return {Gradient(), apply_all(op, {c.input(0), c.input(1), c.upstream()}, {})[1]};
 }
 Gradients sparse_gradient_gradient(G c) {
   const Tensor &logits = c.input(1), &upstream = c.input(2);
   if (!logits.shape().known()) throw UnimplementedError("the gradient needs a known shape inside a traced function", "sparse_softmax_cross_entropy_gradient");
-  const Tensor y = softmax(logits), hot = one_hot(c.input(0), logits.shape()[logits.ndim() - 1], 1, 0, -1, logits.dtype());
-  const Tensor scaled = c.upstream() * expand_dims(upstream, -1);
-  return {Gradient(), (scaled - reduce_sum(scaled * y, -1, true)) * y, reduce_sum(c.upstream() * (y - hot), -1)};
+  const Tensor y = softmax(logits), slope = y - one_hot(c.input(0), logits.shape()[logits.ndim() - 1], 1, 0, -1, logits.dtype());
+  const Tensor scaled = c.upstream(1) * expand_dims(upstream, -1), of_slope = (scaled - reduce_sum(scaled * y, -1, true)) * y;
+  return {Gradient(), c.has_upstream(0) ? of_slope + slope * expand_dims(c.upstream(0), -1) : of_slope, reduce_sum(c.upstream(1) * slope, -1)};
 }
 
 void same_shape_infer(InferContext& context) {
@@ -276,9 +279,11 @@ std::vector<OpDef> softmax_rows() {
   rows.push_back(base("sparse_softmax_cross_entropy_with_logits", "-log_softmax(logits)[label]; labels (operand 0) are class numbers", 2, {{{kIndexInts, 0}, {kFloats, 1}}}, {}, sparse_infer, sparse_gradient, onnx("SoftmaxCrossEntropyLoss"),
                       {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_}}}));
   rows.back().cpu = sparse_cpu;
-  rows.push_back(base("sparse_softmax_cross_entropy_gradient", "(softmax(logits) - one_hot(labels)) upstream (operand 2)", 3, {{{kIndexInts, 0}, {kFloats, 1}, {kFloats, 1}}}, {}, sparse_gradient_infer, sparse_gradient_gradient, no_onnx("used in training only"),
+  rows.push_back(base("sparse_softmax_cross_entropy_gradient", "sparse_softmax_cross_entropy_with_logits, and (softmax(logits) - one_hot(labels)) upstream (operand 2)", 3, {{{kIndexInts, 0}, {kFloats, 1}, {kFloats, 1}}}, {}, sparse_gradient_infer, sparse_gradient_gradient, no_onnx("used in training only"),
                       {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_, {.shape = {3}}}}}));
   rows.back().cpu = sparse_gradient_cpu;
+  rows.back().over_inputs = true;
+  rows.back().covers = "sparse_softmax_cross_entropy_with_logits";
   rows.push_back(base("sigmoid_cross_entropy_with_logits", "max(x, 0) - x z + log(1 + exp(-|x|)) for labels z (operand 0) and logits x", 2, same(kFloats), {}, same_shape_infer, sigmoid_gradient, composed, {{.inputs = {probabilities, rows_}}}));
   rows.back().fusion = Fusion::pointwise;
   rows.back().cpu = bind_pointwise;

@@ -24,6 +24,7 @@ std::vector<OpDef> conv_rows();
 std::vector<OpDef> pool_rows();
 std::vector<OpDef> normalization_rows();
 std::vector<OpDef> softmax_rows();
+std::vector<OpDef> attention_rows();
 std::vector<OpDef> random_rows();
 std::vector<OpDef> complex_rows();
 std::vector<OpDef> fft_rows();
@@ -59,7 +60,7 @@ constexpr std::pair<std::string_view, std::string_view> kOnTheHost[] = {
 std::vector<OpDef> all_rows() {
   std::vector<OpDef> rows;
   for (const auto family : {math_rows, arithmetic_rows, reduce_rows, scan_rows, array_rows, join_rows, create_rows, index_rows, slices_rows, sort_rows,
-                            matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, random_rows, complex_rows,
+                            matmul_rows, linalg_rows, conv_rows, pool_rows, normalization_rows, softmax_rows, attention_rows, random_rows, complex_rows,
                             fft_rows, dct_rows, signal_rows, spectral_rows, resize_rows, image_rows, color_rows, image_quality_rows, boxes_rows, codec_rows, audio_rows,
                             string_rows, unicode_rows, hash_rows, lookup_rows, ragged_rows, sparse_rows, sparse_index_rows, set_rows}) {
     std::vector<OpDef> part = family();

@@ -77,11 +77,14 @@ struct Lanes {
     return select(is_nan(x), x, result);
   }
 
-  /// exp for -80 < x <= 0 in float32 (-700 in float64): no bounds, and one factor is enough.
-  HWY_INLINE V exp_of_decay(V x) const {
+  /// exp where it is a normal number, |x| <= 87 in float32 (708 in float64): no bounds, and one factor is enough.
+  HWY_INLINE V exp_of_normal(V x) const {
     const V n = exp_exponent(x);
     return mul(exp_fraction(x, n), power_of_two(hn::ConvertTo(hn::RebindToSigned<D>(), n)));
   }
+
+  /// exp for x <= 0, where results that are no normal number are 0.
+  HWY_INLINE V decay(V x) const { return select(lt(x, c(kDouble ? -708.0 : -87.0)), c(0), exp_of_normal(x)); }
 
   HWY_INLINE V expm1(V x) const {
     V series;
@@ -141,7 +144,7 @@ struct Lanes {
       const V size = abs(x), x2 = mul(x, x);
       static constexpr double k[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
       const V near_zero = fma(mul(horner(x2, k), x2), x, x);
-      const V t = exp_of_decay(mul(hn::Min(size, c(16)), c(-2)));
+      const V t = exp_of_normal(mul(hn::Min(size, c(16)), c(-2)));
       const V far = hn::CopySign(div(sub(c(1), t), add(c(1), t)), x);
       return select(is_nan(x), x, select(lt(size, c(0.625)), near_zero, far));
     }
@@ -162,12 +165,19 @@ struct Lanes {
     return add(select(lt(x, c(0)), c(0), x), log1p(exp(neg(abs(x)))));
   }
 
-  /// The derivative of x (1 + tanh(u)) / 2 with u = 0.798 (x + 0.0447 x^3), with one tanh.
+  /// Of x (1 + tanh(u)) / 2 with u = 0.798 (x + 0.0447 x^3): the factor of x, as 1 / (1 + e^(-2u)), which takes no near and far side.
+  HWY_INLINE V gelu_tanh_factor(V x, V cubic) const {
+    constexpr double kFar = kDouble ? 700 : 87;
+    const V minus_2u = hn::Max(mul(c(-1.5957691216057307117597842397375), fma(cubic, x, x)), c(-kFar));
+    return select(gt(minus_2u, c(kFar)), c(0), div(c(1), add(c(1), exp_of_normal(minus_2u))));
+  }
+  HWY_INLINE V gelu_tanh_cubic(V x) const { return mul(c(0.0447149984538555145263671875), mul(x, x)); }
+  HWY_INLINE V gelu_tanh(V x) const { return mul(x, gelu_tanh_factor(x, gelu_tanh_cubic(x))); }
+  /// Its derivative.
   HWY_INLINE V gelu_tanh_slope(V x) const {
-    const V cubic = mul(c(0.0447149984538555145263671875), mul(x, x));
-    const V t = tanh(mul(c(0.7978845608028653558798921198687), fma(cubic, x, x)));
-    const V steep = mul(mul(c(0.3989422804014326779399460599344), x), mul(sub(c(1), mul(t, t)), fma(c(3), cubic, c(1))));
-    return fma(c(0.5), add(t, c(1)), steep);
+    const V cubic = gelu_tanh_cubic(x), s = gelu_tanh_factor(x, cubic);
+    const V steep = mul(mul(c(1.5957691216057307117597842397375), x), fma(c(3), cubic, c(1)));
+    return fma(mul(s, sub(c(1), s)), steep, s);
   }
   /// float32 only: an odd rational function on [-4, 4], where erf reaches 1 in float32.
   HWY_INLINE V erf_float(V x) const {

@@ -238,6 +238,57 @@ TEST(Passes, AreSwitchedOffByName) {
   EXPECT_THROW(optimize(before, {"fuze"}), NotFoundError);
 }
 
+/// A loss, and something made of its gradient for an upstream that `upstream_of` makes from the loss and the third argument.
+Graph loss_and_gradient(const std::function<Tensor(const Tensor& loss, const Tensor& given)>& upstream_of) {
+  return trace_of({{int32, {4}}, kMatrix, {float32, {4}}}, [&](std::span<const Tensor> x) -> Tensors {
+    const Tensor loss = sparse_softmax_cross_entropy_with_logits(x[0], exp(x[1]));
+    const Tensor doubled = loss * 2.0f;
+    return {doubled, abs(apply_named("sparse_softmax_cross_entropy_gradient", Tensors{x[0], exp(x[1]), upstream_of(loss, x[2])})[1])};
+  });
+}
+
+TEST(MergeCovered, TakesTheLossFromTheCallThatMakesItsGradient) {
+  const Graph before = merge_common(loss_and_gradient([](const Tensor&, const Tensor& given) { return square(given); }));
+  const Graph after = merge_covered(before);
+  EXPECT_EQ(after.op_names(), (Names{"exp", "square", "sparse_softmax_cross_entropy_gradient", "multiply", "abs"}));
+  const Tensor arguments[] = {constant({0, 5, 2, 2}), ramp({4, 6}), ramp({4})};
+  expect_same_results(before, after, arguments);
+}
+
+TEST(MergeCovered, LeavesAGradientThatNeedsTheLoss) {
+  const Graph before = merge_common(loss_and_gradient([](const Tensor& loss, const Tensor& given) { return given * loss; }));
+  EXPECT_EQ(merge_covered(before).op_names(), before.op_names());
+}
+
+TEST(MergeCovered, LeavesAGradientBehindAnEffect) {
+  Graph before = merge_common(loss_and_gradient([](const Tensor&, const Tensor& given) { return square(given); }));
+  std::find_if(before.nodes.begin(), before.nodes.end(), [](const Node& node) { return node.op == &find_op("square"); })->effect = Effect::print;
+  EXPECT_EQ(merge_covered(before).op_names(), before.op_names());
+}
+
+TEST(MergeCovered, ComputesTheGradientOverTheLogits) {
+  const Graph graph = merge_covered(merge_common(loss_and_gradient([](const Tensor&, const Tensor& given) { return square(given); })));
+  const MemoryPlan plan = plan_memory(graph, schedule(graph, 1), {});
+  const Node& wide = *std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op && !node.op->covers.empty(); });
+  EXPECT_EQ(plan.storage_of[std::size_t(wide.outputs[1])], plan.storage_of[std::size_t(wide.inputs[1])]);
+  EXPECT_NE(plan.storage_of[std::size_t(wide.outputs[0])], plan.storage_of[std::size_t(wide.inputs[0])]) << "numbers of classes are no losses";
+}
+
+TEST(MergeCovered, RefusesALabelBeforeAVariableChanges) {
+  Variable counter(constant(0.0f));
+  const auto step = function([&](const Tensor& labels, const Tensor& logits) {
+    counter.assign(counter.value() + 1.0f);
+    GradientTape tape;
+    tape.watch(logits);
+    const Tensor loss = reduce_mean(sparse_softmax_cross_entropy_with_logits(labels, logits));
+    return tape.gradient(loss, logits).dense();
+  });
+  const Tensor logits = ramp({4, 6});
+  step(constant({0, 1, 2, 3}), logits);
+  EXPECT_THROW(step(constant({0, 1, 2, 6}), logits), InvalidArgumentError);
+  EXPECT_EQ(counter.value().item<float>(), 1);
+}
+
 TEST(FusePointwise, ComputesCheapValuesAgainInsteadOfWritingThem) {
   const Graph before = trace_of({{float32, {64, 128}}}, [](std::span<const Tensor> x) -> Tensors {
     const Tensor centered = x[0] - reduce_mean(x[0], 0);

@@ -4,26 +4,12 @@
 
 #include <lockstep/tensor/cuda/families.h>
 #include <lockstep/tensor/cuda/line_place.h>
+#include <lockstep/tensor/cuda/peak.h>
 #include <lockstep/tensor/cuda/pointwise.h>
 
 namespace lockstep::cuda {
 namespace {
 
-/// The largest element of a line, and the sum of exp(x - peak).
-template <class C>
-struct Peak {
-  C peak, sum;
-};
-struct MergePeaks {
-  template <class C>
-  LOCKSTEP_HD Peak<C> operator()(Peak<C> a, Peak<C> b) const {
-    if (b.sum == C(0)) return a;
-    if (a.sum == C(0)) return b;
-    if (a.peak == b.peak) return {a.peak, a.sum + b.sum};
-    const C high = a.peak > b.peak ? a.peak : b.peak;
-    return {high, a.sum * ::exp(a.peak - high) + b.sum * ::exp(b.peak - high)};
-  }
-};
 template <class T, class C>
 struct LoadPeak {
   LinePlace place;
@@ -120,9 +106,9 @@ BoundKernel sparse(const BindContext& context) {
       if (rows == 0) return;
       const T* x = static_cast<const T*>(in[1]);
       const Peak<C>* of_rows = peaks.enqueue_for<C>(x);
-      T* z = static_cast<T*>(out[0]);
-      if constexpr (Slope) for_each(rows * classes, SparseSlope<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<const T*>(in[2]), z});
-      else for_each(rows, SparseLoss<T, C>{classes, {in[0], wide}, of_rows, x, z});
+      for_each(rows, SparseLoss<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<T*>(out[0])});
+      if constexpr (Slope)  // behind the loss: it may lie over the logits
+        for_each(rows * classes, SparseSlope<T, C>{classes, {in[0], wide}, of_rows, x, static_cast<const T*>(in[2]), static_cast<T*>(out[1])});
     };
   });
 }

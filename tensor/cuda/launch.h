@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 #include <lockstep/tensor/cuda/element.h>
 #include <lockstep/tensor/cuda/kernel.h>
@@ -20,9 +23,19 @@ inline constexpr std::int64_t kMostBlocks = std::int64_t(1) << 20;
 // ---- for_each
 
 #ifdef LOCKSTEP_CUDA_EMULATED
+/// One kind of closure for all loops, over a copy of `f` as a GPU gets one: a kind for each of a thousand bodies takes long to compile.
+inline void enqueue_loop(std::int64_t n, const void* f, std::size_t size, void (*loop)(std::int64_t n, const void* f)) {
+  const std::byte* bytes = static_cast<const std::byte*>(f);
+  enqueue([n, loop, copy = std::vector<std::byte>(bytes, bytes + size)] { loop(n, copy.data()); });
+}
 template <class F>
 void for_each(std::int64_t n, const F& f) {
-  if (n > 0) enqueue([n, f] { for (std::int64_t i = 0; i < n; ++i) f(i); });
+  static_assert(std::is_trivially_copyable_v<F> && alignof(F) <= alignof(std::max_align_t));
+  if (n <= 0) return;
+  enqueue_loop(n, &f, sizeof(F), [](std::int64_t count, const void* copy) {
+    const F& body = *static_cast<const F*>(copy);
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+  });
 }
 #else
 template <class F>

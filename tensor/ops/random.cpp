@@ -97,9 +97,9 @@ BoundKernel uniform_cpu(const BindContext& context) {
   });
 }
 
-/// Calls `make(tag, mean, stddev)` for a float dtype.
+/// Calls `make(tag)` for the dtype of the result, a float.
 template <class Make>
-BoundKernel visit_float(const BindContext& context, Make&& make) {
+BoundKernel visit_float_result(const BindContext& context, Make&& make) {
   switch (context.output(0).dtype) {
     case DType::float16: return make(TypeTag<Half>{});
     case DType::bfloat16: return make(TypeTag<BFloat16>{});
@@ -112,7 +112,7 @@ BoundKernel normal_cpu(const BindContext& context) {
   const std::int64_t count = context.output(0).shape.numel();
   const bool has_offset = context.shape(0) == Shape{3};
   const double mean = context.number("mean"), stddev = context.number("stddev");
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+  return visit_float_result(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     using C = compute_t<T>;
     return [=](Inputs in, Outputs out) {
       // Box and Muller's transform: two uniform numbers to two normal ones.
@@ -138,7 +138,7 @@ BoundKernel truncated_cpu(const BindContext& context) {
   const std::int64_t count = context.output(0).shape.numel();
   const bool has_offset = context.shape(0) == Shape{3};
   const double mean = context.number("mean"), stddev = context.number("stddev");
-  return visit_float(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
+  return visit_float_result(context, [&]<class T>(TypeTag<T>) -> BoundKernel {
     return [=](Inputs in, Outputs out) {
       const double edge = std::erf(2 / std::numbers::sqrt2);  // by inversion: u in (-edge, edge) is a value in (-2, 2)
       for_each_block(in[0], has_offset, count, 2, [&](std::int64_t first, const Words& w) {

@@ -77,7 +77,7 @@ BoundKernel where(const BindContext& context) {
 
 constexpr std::uint32_t kOrdered = (kReal | kBool).bits, kComparable = kFixedSize.bits;
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kArithmeticKernels[] = {
     {"add", pointwise<add_body, number_body<add_other_body, AddUp>, kNumeric.bits>},
     {"subtract", pointwise<subtract_body, number_body<subtract_other_body, Minus>, kNumeric.bits>},
     {"multiply", pointwise<multiply_body, number_body<multiply_other_body, Times>, kNumeric.bits>},
@@ -104,6 +104,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> arithmetic_kernels() { return kKernels; }
+std::span<const Kernel> arithmetic_kernels() { return kArithmeticKernels; }
 
 }  // namespace lockstep::cuda

@@ -104,13 +104,13 @@ BoundKernel repeat(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kArrayKernels[] = {
     {"transpose", transpose}, {"tile", tile}, {"repeat", repeat}, {"broadcast_to", broadcast}, {"broadcast_like", broadcast},
     {"reverse", reverse},     {"roll", roll}, {"pad", pad},
 };
 
 }  // namespace
 
-std::span<const Kernel> array_kernels() { return kKernels; }
+std::span<const Kernel> array_kernels() { return kArrayKernels; }
 
 }  // namespace lockstep::cuda

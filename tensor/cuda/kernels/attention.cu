@@ -203,13 +203,13 @@ BoundKernel attention_gradient(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kAttentionKernels[] = {
     {"dot_product_attention", attention_forward},
     {"dot_product_attention_gradient", attention_gradient},
 };
 
 }  // namespace
 
-std::span<const Kernel> attention_kernels() { return kKernels; }
+std::span<const Kernel> attention_kernels() { return kAttentionKernels; }
 
 }  // namespace lockstep::cuda

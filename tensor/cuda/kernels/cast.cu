@@ -77,10 +77,10 @@ BoundKernel cast(const BindContext& context) {
   return [from, to, count = context.output(0).shape.numel()](Inputs in, Outputs out) { for_each(count, AnyCast{from, to, in[0], out[0]}); };
 }
 
-constexpr Kernel kKernels[] = {{"cast", cast}};
+constexpr Kernel kCastKernels[] = {{"cast", cast}};
 
 }  // namespace
 
-std::span<const Kernel> cast_kernels() { return kKernels; }
+std::span<const Kernel> cast_kernels() { return kCastKernels; }
 
 }  // namespace lockstep::cuda

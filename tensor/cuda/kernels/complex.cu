@@ -46,12 +46,12 @@ BoundKernel part(const BindContext& context) {
   return bind_body<part_body<Part>, double, Complex<double>>(context);
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kComplexKernels[] = {
     {"complex", join}, {"real", part<Real>}, {"imag", part<Imaginary>}, {"angle", part<Argument>}, {"complex_abs", part<Modulus>},
 };
 
 }  // namespace
 
-std::span<const Kernel> complex_kernels() { return kKernels; }
+std::span<const Kernel> complex_kernels() { return kComplexKernels; }
 
 }  // namespace lockstep::cuda

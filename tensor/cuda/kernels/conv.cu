@@ -171,7 +171,7 @@ BoundKernel fused_convolution(const BindContext& context) {
   };
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kConvKernels[] = {
     {"convolution", convolution},
     {"convolution_input_gradient", input_gradient},
     {"convolution_kernel_gradient", kernel_gradient},
@@ -180,6 +180,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> conv_kernels() { return kKernels; }
+std::span<const Kernel> conv_kernels() { return kConvKernels; }
 
 }  // namespace lockstep::cuda

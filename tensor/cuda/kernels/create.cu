@@ -162,13 +162,13 @@ BoundKernel one_hot(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kCreateKernels[] = {
     {"range", range},         {"linspace", linspace},   {"eye", eye},   {"fill", fill},           {"zeros_like", like<0>},
     {"ones_like", like<1>}, {"band_part", band_part}, {"diag", diag}, {"diag_part", diag_part}, {"one_hot", one_hot},
 };
 
 }  // namespace
 
-std::span<const Kernel> create_kernels() { return kKernels; }
+std::span<const Kernel> create_kernels() { return kCreateKernels; }
 
 }  // namespace lockstep::cuda

@@ -136,13 +136,13 @@ BoundKernel qr(const BindContext& context) {
   };
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kFactorKernels[] = {
     {"cholesky", cholesky},
     {"qr", qr},
 };
 
 }  // namespace
 
-std::span<const Kernel> factor_kernels() { return kKernels; }
+std::span<const Kernel> factor_kernels() { return kFactorKernels; }
 
 }  // namespace lockstep::cuda

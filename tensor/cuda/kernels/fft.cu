@@ -318,7 +318,7 @@ BoundKernel cosines(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kFftKernels[] = {
     {"signal_fft", complex_transform<1, false>},   {"signal_ifft", complex_transform<1, true>},   {"signal_rfft", real_transform<1>},   {"signal_irfft", real_transform_back<1>},
     {"signal_fft2d", complex_transform<2, false>}, {"signal_ifft2d", complex_transform<2, true>}, {"signal_rfft2d", real_transform<2>}, {"signal_irfft2d", real_transform_back<2>},
     {"signal_fft3d", complex_transform<3, false>}, {"signal_ifft3d", complex_transform<3, true>}, {"signal_rfft3d", real_transform<3>}, {"signal_irfft3d", real_transform_back<3>},
@@ -327,6 +327,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> fft_kernels() { return kKernels; }
+std::span<const Kernel> fft_kernels() { return kFftKernels; }
 
 }  // namespace lockstep::cuda

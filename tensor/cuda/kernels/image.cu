@@ -84,10 +84,10 @@ BoundKernel resample(const BindContext& context) {
   return context.dtype_of(0) == float32 ? bind_resample<float>(context) : bind_resample<double>(context);
 }
 
-constexpr Kernel kKernels[] = {{"image_resample", resample}};
+constexpr Kernel kImageKernels[] = {{"image_resample", resample}};
 
 }  // namespace
 
-std::span<const Kernel> image_kernels() { return kKernels; }
+std::span<const Kernel> image_kernels() { return kImageKernels; }
 
 }  // namespace lockstep::cuda

@@ -350,7 +350,7 @@ Tensors dynamic_stitch(const OpCall& call, std::span<const Tensor> inputs) {
   return {result};
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kIndexKernels[] = {
     {"slice", slice},
     {"strided_slice", strided_slice},
     {"tensor_strided_slice_update", strided_slice_update},
@@ -376,6 +376,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> index_kernels() { return kKernels; }
+std::span<const Kernel> index_kernels() { return kIndexKernels; }
 
 }  // namespace lockstep::cuda

@@ -66,10 +66,10 @@ BoundKernel split(const BindContext& context) {
   return bind_parts(context, outer_of(shape, axis), blocks, false);
 }
 
-constexpr Kernel kKernels[] = {{"concat", concat}, {"stack", stack}, {"unstack", unstack}, {"split", split}};
+constexpr Kernel kJoinKernels[] = {{"concat", concat}, {"stack", stack}, {"unstack", unstack}, {"split", split}};
 
 }  // namespace
 
-std::span<const Kernel> join_kernels() { return kKernels; }
+std::span<const Kernel> join_kernels() { return kJoinKernels; }
 
 }  // namespace lockstep::cuda

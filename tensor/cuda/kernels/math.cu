@@ -42,7 +42,7 @@ BoundKernel gelu(const BindContext& context) { return context.boolean("approxima
 
 constexpr std::uint32_t kSignedReal = (kSigned | kFloats).bits, kSignedOrComplex = (kSigned | kFloats | kComplex).bits;
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kMathKernels[] = {
     {"neg", pointwise<neg_body, complex_neg_body, kSignedOrComplex>},
     {"abs", pointwise<abs_body, abs_other_body, kSignedReal>},
     {"sign", pointwise<sign_body, sign_other_body, kSignedReal>},
@@ -100,6 +100,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> math_kernels() { return kKernels; }
+std::span<const Kernel> math_kernels() { return kMathKernels; }
 
 }  // namespace lockstep::cuda

@@ -89,10 +89,10 @@ BoundKernel bind_product(const BindContext& context, bool bias, Activation activ
 BoundKernel matmul(const BindContext& context) { return bind_product(context, false, Activation::none); }
 BoundKernel fused_matmul(const BindContext& context) { return bind_product(context, context.input_count() == 3, activation_of(context)); }
 
-constexpr Kernel kKernels[] = {{"matmul", matmul}, {"fused_matmul", fused_matmul}};
+constexpr Kernel kMatmulKernels[] = {{"matmul", matmul}, {"fused_matmul", fused_matmul}};
 
 }  // namespace
 
-std::span<const Kernel> matmul_kernels() { return kKernels; }
+std::span<const Kernel> matmul_kernels() { return kMatmulKernels; }
 
 }  // namespace lockstep::cuda

@@ -181,7 +181,7 @@ BoundKernel average_pool_gradient(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kPoolKernels[] = {
     {"max_pool2d", max_pool},
     {"max_pool2d_gradient", max_pool_gradient},
     {"max_pool2d_pick", max_pool_pick},
@@ -191,6 +191,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> pool_kernels() { return kKernels; }
+std::span<const Kernel> pool_kernels() { return kPoolKernels; }
 
 }  // namespace lockstep::cuda

@@ -146,11 +146,11 @@ BoundKernel permutation(const BindContext& context) {
   };
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kRandomKernels[] = {
     {"random_uniform", uniform}, {"random_normal", normal}, {"random_truncated_normal", truncated}, {"random_permutation", permutation}};
 
 }  // namespace
 
-std::span<const Kernel> random_kernels() { return kKernels; }
+std::span<const Kernel> random_kernels() { return kRandomKernels; }
 
 }  // namespace lockstep::cuda

@@ -125,7 +125,7 @@ BoundKernel arg(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kReduceKernels[] = {
     {"reduce_sum", reduce<Reducer::sum, kNumeric.bits>},
     {"reduce_mean", reduce<Reducer::sum, kNumeric.bits, true>},
     {"reduce_max", reduce<Reducer::maximum, kReal.bits>},
@@ -140,6 +140,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> reduce_kernels() { return kKernels; }
+std::span<const Kernel> reduce_kernels() { return kReduceKernels; }
 
 }  // namespace lockstep::cuda

@@ -168,7 +168,7 @@ Tensors sorted(const OpCall& call, std::span<const Tensor> inputs) {
   return {result};
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kScanKernels[] = {
     {"cumsum", scan_kernel<Sum, kReal.bits>},
     {"cumprod", scan_kernel<Product, kReal.bits>},
     {"cumulative_logsumexp", scan_kernel<LogSumExp, kFloats.bits>},
@@ -184,6 +184,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> scan_kernels() { return kKernels; }
+std::span<const Kernel> scan_kernels() { return kScanKernels; }
 
 }  // namespace lockstep::cuda

@@ -79,7 +79,7 @@ BoundKernel made_once(const BindContext& context) {
   return [values = Constants(numbers.data(), nbytes), nbytes](Inputs, Outputs out) { copy_on_device(out[0], values.data(), nbytes); };
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kSignalKernels[] = {
     {"signal_frame", frame},
     {"signal_overlap_and_add", overlap_and_add},
     {"signal_hann_window", made_once},
@@ -92,6 +92,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> signal_kernels() { return kKernels; }
+std::span<const Kernel> signal_kernels() { return kSignalKernels; }
 
 }  // namespace lockstep::cuda

@@ -113,7 +113,7 @@ BoundKernel sparse(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kSoftmaxKernels[] = {
     {"softmax", softmax<false>},
     {"log_softmax", softmax<true>},
     {"sparse_softmax_cross_entropy_with_logits", sparse<false>},
@@ -123,6 +123,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> softmax_kernels() { return kKernels; }
+std::span<const Kernel> softmax_kernels() { return kSoftmaxKernels; }
 
 }  // namespace lockstep::cuda

@@ -212,12 +212,12 @@ BoundKernel determinant(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kSolveKernels[] = {
     {"solve", solve}, {"triangular_solve", triangular_solve}, {"inv", inv}, {"det", determinant<false>}, {"slogdet", determinant<true>},
 };
 
 }  // namespace
 
-std::span<const Kernel> solve_kernels() { return kKernels; }
+std::span<const Kernel> solve_kernels() { return kSolveKernels; }
 
 }  // namespace lockstep::cuda

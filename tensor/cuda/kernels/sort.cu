@@ -328,7 +328,7 @@ BoundKernel in_top_k(const BindContext& context) {
   });
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kSortKernels[] = {
     {"sort", sort<false>},
     {"argsort", sort<true>},
     {"top_k", top_k},
@@ -341,6 +341,6 @@ constexpr Kernel kKernels[] = {
 
 }  // namespace
 
-std::span<const Kernel> sort_kernels() { return kKernels; }
+std::span<const Kernel> sort_kernels() { return kSortKernels; }
 
 }  // namespace lockstep::cuda

@@ -194,13 +194,13 @@ BoundKernel svd(const BindContext& context) {
   };
 }
 
-constexpr Kernel kKernels[] = {
+constexpr Kernel kSpectralKernels[] = {
     {"eigh", eigh},
     {"svd", svd},
 };
 
 }  // namespace
 
-std::span<const Kernel> spectral_kernels() { return kKernels; }
+std::span<const Kernel> spectral_kernels() { return kSpectralKernels; }
 
 }  // namespace lockstep::cuda

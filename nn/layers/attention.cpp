@@ -33,12 +33,11 @@ Tensor as_bool(const Tensor& mask) { return !mask.defined() || mask.dtype() == b
 /// (1, queries, keys): true up to the query's own position.
 Tensor causal_mask(std::int64_t queries, std::int64_t keys) { return cast(expand_dims(band_part(ones({queries, keys}), -1, 0), 0), boolean); }
 
-/// A key that only a layer without that feature can be given.
-template <class T>
-void unsupported(Fields& f, const char* key, T value) {
-  const T given = value;
-  f.field(key, value);
-  if (value != given) throw UnimplementedError("'" + std::string(key) + "' must be left at its default");
+/// (1, queries, keys): true where a key is less than `window` positions away.
+Tensor window_mask(std::int64_t queries, std::int64_t keys, std::int64_t window) { return cast(expand_dims(band_part(ones({queries, keys}), window - 1, window - 1), 0), boolean); }
+
+void require_window(const std::optional<std::int64_t>& window, const char* layer) {
+  if (window && *window <= 0) throw InvalidArgumentError("sliding_window must be positive, got " + std::to_string(*window), layer);
 }
 
 Ints sizes(std::int64_t count, std::initializer_list<std::int64_t> last) {
@@ -114,14 +113,15 @@ void HeadedAttention::build_projections(std::span<const Shape> inputs, const Pro
   output_->build_for(combined);
 }
 
-Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Ints& attention_axes, double dropout) {
+Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Attending& how) {
   require_inputs(inputs.size());
   const auto &[query, value, key] = roles(inputs);
   Tensor mask = as_bool(options.attention_mask);
-  // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
+  if (const Tensor m = as_bool(options.mask_of(0)); m.defined() && how.masks_queries) mask = both(mask, expand_dims(m, -1));
   for (const std::size_t i : {1u, 2u})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
   if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
+  if (how.sliding_window) mask = both(mask, window_mask(query.shape()[1], value.shape()[1], *how.sliding_window));
 
   Tensor q = (*query_)(query) * (1 / std::sqrt(double(heads_.key_dim)));
   Tensor k = (*key_)(key), v = (*value_)(value);
@@ -135,7 +135,7 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
   for (int i = 0; i < ndim; ++i) {
     const char letter = char('a' + i);
     target += letter;
-    const bool attended = std::find(attention_axes.begin(), attention_axes.end(), i) != attention_axes.end();
+    const bool attended = std::find(how.axes.begin(), how.axes.end(), i) != how.axes.end();
     source += attended ? char('A' + i) : letter;
     if (attended) {
       rows += letter;
@@ -155,7 +155,10 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
   Ints axes;
   for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
   scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
-  const Tensor weights = options.training && generator_ ? scores * dropout_mask(*generator_, scores.shape(), dropout, scores.dtype()) : scores;
+  // A query that may see no key sees all alike; but where Keras computes the scores themselves, none.
+  const bool explicit_scores = how.dropout > 0 || options.return_attention_scores || ndim != 4;
+  if (mask.defined() && explicit_scores) scores = where(mask, scores, zeros_like(scores));
+  const Tensor weights = options.training && generator_ ? scores * dropout_mask(*generator_, scores.shape(), how.dropout, scores.dtype()) : scores;
   const Tensor combine[] = {weights, v};
   Tensor result = einsum(combine, product + "," + source + "->" + target);
   if (gate_) result = result * (*gate_)(query);
@@ -178,7 +181,7 @@ void MultiHeadAttention::fields(Fields& f) {
   f.field("use_gate", options_.use_gate);
   f.field("output_shape", options_.output_shape);
   f.field("attention_axes", options_.attention_axes);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
   f.field("kernel_regularizer", options_.kernel_regularizer);
@@ -192,6 +195,7 @@ void MultiHeadAttention::fields(Fields& f) {
 void MultiHeadAttention::configured() {
   if (!options_.value_dim) options_.value_dim = options_.key_dim;
   require(options_.num_heads > 0 && options_.key_dim > 0 && *options_.value_dim > 0, "num_heads, key_dim and value_dim must be positive, got " + std::to_string(options_.num_heads) + ", " + std::to_string(options_.key_dim) + " and " + std::to_string(*options_.value_dim));
+  require_window(options_.sliding_window, "MultiHeadAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -211,7 +215,9 @@ void MultiHeadAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, *options_.attention_axes, options_.dropout); }
+Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = *options_.attention_axes, .dropout = options_.dropout, .sliding_window = options_.sliding_window});
+}
 
 // ---- GroupedQueryAttention
 
@@ -224,7 +230,7 @@ void GroupedQueryAttention::fields(Fields& f) {
   f.field("num_key_value_heads", options_.num_key_value_heads);
   f.field("use_bias", options_.use_bias);
   f.field("use_gate", options_.use_gate);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("dropout", options_.dropout);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
@@ -239,6 +245,7 @@ void GroupedQueryAttention::fields(Fields& f) {
 void GroupedQueryAttention::configured() {
   require(options_.head_dim > 0 && options_.num_query_heads > 0 && options_.num_key_value_heads > 0, "head_dim, num_query_heads and num_key_value_heads must be positive");
   require(options_.num_query_heads % options_.num_key_value_heads == 0, "num_key_value_heads must divide num_query_heads");
+  require_window(options_.sliding_window, "GroupedQueryAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -251,7 +258,9 @@ void GroupedQueryAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, {1}, options_.dropout); }
+Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = {1}, .dropout = options_.dropout, .sliding_window = options_.sliding_window, .masks_queries = true});
+}
 
 // ---- Attention, AdditiveAttention
 

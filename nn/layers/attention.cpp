@@ -36,12 +36,11 @@ Tensor as_bool(const Tensor& mask) { return !mask.defined() || mask.dtype() == b
 /// (1, queries, keys): true up to the query's own position.
 Tensor causal_mask(std::int64_t queries, std::int64_t keys) { return cast(expand_dims(band_part(ones({queries, keys}), -1, 0), 0), boolean); }
 
-/// A key that only a layer without that feature can be given.
-template <class T>
-void unsupported(Fields& f, const char* key, T value) {
-  const T given = value;
-  f.field(key, value);
-  if (value != given) throw UnimplementedError("'" + std::string(key) + "' must be left at its default");
+/// (1, queries, keys): true where a key is less than `window` positions away.
+Tensor window_mask(std::int64_t queries, std::int64_t keys, std::int64_t window) { return cast(expand_dims(band_part(ones({queries, keys}), window - 1, window - 1), 0), boolean); }
+
+void require_window(const std::optional<std::int64_t>& window, const char* layer) {
+  if (window && *window <= 0) throw InvalidArgumentError("sliding_window must be positive, got " + std::to_string(*window), layer);
 }
 
 Ints sizes(std::int64_t count, std::initializer_list<std::int64_t> last) {
@@ -83,8 +82,9 @@ Tensor attended_as_one(const Tensor& x, const Ints& attention_axes) {
   return reshape(x, sizes);
 }
 
-/// Result and scores (batch axes, heads, queries, keys), of which `dropped` drops some before they weigh the values.
-std::pair<Tensor, Tensor> attend_in_steps(const Tensor& q, const Tensor& k, const Tensor& v, Tensor mask, const Ints& attention_axes, const std::function<Tensor(const Tensor&)>& dropped) {
+/// Result and scores (batch axes, heads, queries, keys), of which `dropped` drops some before they weigh the values. A query that may see no key sees all alike, or none.
+std::pair<Tensor, Tensor> attend_in_steps(const Tensor& q, const Tensor& k, const Tensor& v, Tensor mask, const Ints& attention_axes, bool blind_sees_nothing,
+                                          const std::function<Tensor(const Tensor&)>& dropped) {
   // Letters of the query's axes; the keys' attention axes get letters of their own.
   const int ndim = q.ndim();
   std::string target, source, batch, rows, columns;
@@ -111,6 +111,7 @@ std::pair<Tensor, Tensor> attend_in_steps(const Tensor& q, const Tensor& k, cons
   Ints axes;
   for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
   scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
+  if (mask.defined() && blind_sees_nothing) scores = where(mask, scores, zeros_like(scores));
   const Tensor combine[] = {dropped(scores), v};
   return {einsum(combine, product + "," + source + "->" + target), scores};
 }
@@ -172,13 +173,14 @@ void HeadedAttention::build_projections(std::span<const Shape> inputs, const Pro
   output_->build_for(combined);
 }
 
-Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Ints& attention_axes, double dropout) {
+Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Attending& how) {
   require_inputs(inputs.size());
   const auto &[query, value, key] = roles(inputs);
   Tensor mask = as_bool(options.attention_mask);
-  // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
+  if (const Tensor m = as_bool(options.mask_of(0)); m.defined() && how.masks_queries) mask = both(mask, expand_dims(m, -1));
   for (const std::size_t i : {1u, 2u})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
+  if (how.sliding_window) mask = both(mask, window_mask(query.shape()[1], value.shape()[1], *how.sliding_window));
 
   const double scale = 1 / std::sqrt(double(heads_.key_dim));
   Tensor q = (*query_)(query), k = (*key_)(key), v = (*value_)(value);
@@ -188,15 +190,17 @@ Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOption
   }
   const bool drops = options.training && generator_;
   Tensor result, scores;
-  if (!mask.defined() && !drops && !options.return_attention_scores && attends_as_one(q, k, attention_axes, options.use_causal_mask)) {
+  if (!mask.defined() && !drops && !options.return_attention_scores && attends_as_one(q, k, how.axes, options.use_causal_mask)) {
     Ints shape(q.shape().begin(), q.shape().end());
     shape.back() = v.shape().dim(-1);
-    result = dot_product_attention(attended_as_one(q, attention_axes), attended_as_one(k, attention_axes), attended_as_one(v, attention_axes), scale, options.use_causal_mask);
-    if (attention_axes.size() > 1) result = reshape(result, shape);
+    result = dot_product_attention(attended_as_one(q, how.axes), attended_as_one(k, how.axes), attended_as_one(v, how.axes), scale, options.use_causal_mask);
+    if (how.axes.size() > 1) result = reshape(result, shape);
   } else {
     if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
-    const auto dropped = [&](const Tensor& x) { return drops ? x * dropout_mask(*generator_, x.shape(), dropout, x.dtype()) : x; };
-    std::tie(result, scores) = attend_in_steps(q * scale, k, v, mask, attention_axes, dropped);
+    // Where Keras computes the scores itself.
+    const bool blind_sees_nothing = how.dropout > 0 || options.return_attention_scores || q.ndim() != 4;
+    const auto dropped = [&](const Tensor& x) { return drops ? x * dropout_mask(*generator_, x.shape(), how.dropout, x.dtype()) : x; };
+    std::tie(result, scores) = attend_in_steps(q * scale, k, v, mask, how.axes, blind_sees_nothing, dropped);
   }
   if (gate_) result = result * (*gate_)(query);
   result = (*output_)(result);
@@ -218,7 +222,7 @@ void MultiHeadAttention::fields(Fields& f) {
   f.field("use_gate", options_.use_gate);
   f.field("output_shape", options_.output_shape);
   f.field("attention_axes", options_.attention_axes);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
   f.field("kernel_regularizer", options_.kernel_regularizer);
@@ -232,6 +236,7 @@ void MultiHeadAttention::fields(Fields& f) {
 void MultiHeadAttention::configured() {
   if (!options_.value_dim) options_.value_dim = options_.key_dim;
   require(options_.num_heads > 0 && options_.key_dim > 0 && *options_.value_dim > 0, "num_heads, key_dim and value_dim must be positive, got " + std::to_string(options_.num_heads) + ", " + std::to_string(options_.key_dim) + " and " + std::to_string(*options_.value_dim));
+  require_window(options_.sliding_window, "MultiHeadAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -251,7 +256,9 @@ void MultiHeadAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, *options_.attention_axes, options_.dropout); }
+Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = *options_.attention_axes, .dropout = options_.dropout, .sliding_window = options_.sliding_window});
+}
 
 // ---- GroupedQueryAttention
 
@@ -264,7 +271,7 @@ void GroupedQueryAttention::fields(Fields& f) {
   f.field("num_key_value_heads", options_.num_key_value_heads);
   f.field("use_bias", options_.use_bias);
   f.field("use_gate", options_.use_gate);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("dropout", options_.dropout);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
@@ -279,6 +286,7 @@ void GroupedQueryAttention::fields(Fields& f) {
 void GroupedQueryAttention::configured() {
   require(options_.head_dim > 0 && options_.num_query_heads > 0 && options_.num_key_value_heads > 0, "head_dim, num_query_heads and num_key_value_heads must be positive");
   require(options_.num_query_heads % options_.num_key_value_heads == 0, "num_key_value_heads must divide num_query_heads");
+  require_window(options_.sliding_window, "GroupedQueryAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -291,7 +299,9 @@ void GroupedQueryAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, {1}, options_.dropout); }
+Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = {1}, .dropout = options_.dropout, .sliding_window = options_.sliding_window, .masks_queries = true});
+}
 
 // ---- Attention, AdditiveAttention
 

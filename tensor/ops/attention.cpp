@@ -77,7 +77,7 @@ Gradients attention_gradient(G c) {
   return {result[0], result[1], result[2]};
 }
 
-Tensor product(const char* equation, const Tensor& a, const Tensor& b) {
+Tensor heads_product(const char* equation, const Tensor& a, const Tensor& b) {
   const Tensor pair[] = {a, b};
   return einsum(pair, equation);
 }
@@ -92,27 +92,27 @@ Gradients attention_gradient_gradient(G c) {
   const DType dtype = q.dtype();
   const double scale = c.number("scale");
   const Tensor a = c.upstream(0), b = c.upstream(1), cv = c.upstream(2);
-  Tensor scores = product("...qhd,...khd->...hqk", q, k) * scale;
+  Tensor scores = heads_product("...qhd,...khd->...hqk", q, k) * scale;
   if (c.boolean("is_causal")) {
     const std::int64_t rows = q.shape().dim(-3), keys = k.shape().dim(-3);
     scores = where(cast(band_part(ones({rows, keys}), -1, 0), boolean), scores, scalar(-INFINITY, dtype));
   }
-  const Tensor p = softmax(scores, -1), dp = product("...qhv,...khv->...hqk", up, v);
+  const Tensor p = softmax(scores, -1), dp = heads_product("...qhv,...khv->...hqk", up, v);
   Tensor above = dp - reduce_sum(p * dp, -1, true);  // dP - delta + u
   if (sums_upstream) above = above + expand_dims(cast(c.input(6), dtype), -1);
   const Tensor ds = p * above;
-  const Tensor g = (product("...qhd,...khd->...hqk", a, k) + product("...qhd,...khd->...hqk", q, b)) * scale;  // of dS
+  const Tensor g = (heads_product("...qhd,...khd->...hqk", a, k) + heads_product("...qhd,...khd->...hqk", q, b)) * scale;  // of dS
   const Tensor mean = reduce_sum(g * p, -1, true);
-  const Tensor of_p = g * above - mean * dp + product("...qhv,...khv->...hqk", up, cv), of_dp = p * (g - mean);
+  const Tensor of_p = g * above - mean * dp + heads_product("...qhv,...khv->...hqk", up, cv), of_dp = p * (g - mean);
   const Tensor of_s = p * (of_p - reduce_sum(p * of_p, -1, true));
-  Gradients result{(product("...hqk,...khd->...qhd", of_s, k) + product("...hqk,...khd->...qhd", ds, b)) * scale, (product("...hqk,...qhd->...khd", of_s, q) + product("...hqk,...qhd->...khd", ds, a)) * scale,
-                   product("...hqk,...qhv->...khv", of_dp, up), product("...hqk,...khv->...qhv", of_dp, v) + product("...hqk,...khv->...qhv", p, cv), Gradient(), Gradient()};
+  Gradients result{(heads_product("...hqk,...khd->...qhd", of_s, k) + heads_product("...hqk,...khd->...qhd", ds, b)) * scale, (heads_product("...hqk,...qhd->...khd", of_s, q) + heads_product("...hqk,...qhd->...khd", ds, a)) * scale,
+                   heads_product("...hqk,...qhv->...khv", of_dp, up), heads_product("...hqk,...khv->...qhv", of_dp, v) + heads_product("...hqk,...khv->...qhv", p, cv), Gradient(), Gradient()};
   if (sums_upstream) result.push_back(cast(reduce_sum(g * p, -1), c.input(6).dtype()));
   return result;
 }
 
 /// The gradient's operands with the result and the sums that belong to the drawn query, key and value.
-Tensors with_results(std::span<const Tensor> in, bool causal) {
+Tensors attention_operands(std::span<const Tensor> in, bool causal) {
   static const OpDef& op = find_op("dot_product_attention");
   const Tensors results = apply_all(op, {in[0], in[1], in[2]}, {{"scale", 0.7}, {"is_causal", causal}});
   Tensors operands{in[0], in[1], in[2], in[3], results[0], results[1]};
@@ -133,8 +133,8 @@ std::vector<OpDef> attention_rows() {
   const Sample::Operand query{.shape = {2, 3, 2, 4}}, key{.shape = {2, 5, 2, 4}}, value{.shape = {2, 5, 2, 3}}, result{.shape = {2, 3, 2, 3}}, sums{.shape = {2, 2, 3}};
   const Sample::Operand line{.shape = {4, 1, 2}}, wide{.shape = {4, 1, 3}};
   const auto attrs = [](bool causal) { return AttrList{{"scale", 0.7}, {"is_causal", causal}}; };
-  const auto open = [](std::span<const Tensor> in) { return with_results(in, false); };
-  const auto causal = [](std::span<const Tensor> in) { return with_results(in, true); };
+  const auto open = [](std::span<const Tensor> in) { return attention_operands(in, false); };
+  const auto causal = [](std::span<const Tensor> in) { return attention_operands(in, true); };
   std::vector<OpDef> rows;
   rows.push_back(attention_row("dot_product_attention", "softmax(scale query key^T) value of each head, operands (batch..., length, heads, size); with the logarithm of each row's sum of exponentials (batch..., heads, rows)", 3, 3,
                                attention_infer, attention_gradient, onnx("Attention"), {{.inputs = {query, key, value}, .attrs = attrs(false)}, {.inputs = {query, key, value}, .attrs = attrs(true)}, {.inputs = {line, line, wide}, .attrs = attrs(true)}},

@@ -229,6 +229,43 @@ TEST(Bidirectional, MakesItsMirrorImageByItself) {
   EXPECT_THROW(Bidirectional(Dense(2)), InvalidArgumentError);
 }
 
+/// By one op, and in steps because somebody wants to see the scores.
+void expect_the_same_in_steps(HeadedAttention& attention, const Tensor& x, bool causal, std::size_t ops) {
+  attention({x});
+  const auto alone = autodiff::function([&](const Tensor& query) { return attention({query}, {.use_causal_mask = causal})[0]; });
+  const auto watched = autodiff::function([&](const Tensor& query) { return attention({query}, {.use_causal_mask = causal, .return_attention_scores = true})[0]; });
+  const auto count = [&](const auto& f) {
+    const std::vector<std::string> names = f.concrete_function(x).optimized().op_names();
+    return std::size_t(std::count(names.begin(), names.end(), "dot_product_attention"));
+  };
+  EXPECT_EQ(count(alone), ops);
+  EXPECT_EQ(count(watched), 0u);
+  expect_near(alone(x), watched(x), 2e-6);
+}
+
+TEST(MultiHeadAttention, IsOneOpWhereItsResultIsTheSame) {
+  MultiHeadAttention plain({.num_heads = 2, .key_dim = 3, .value_dim = 5}), gated({.num_heads = 2, .key_dim = 3, .use_gate = true}), grid({.num_heads = 2, .key_dim = 3}), rows({.num_heads = 2, .key_dim = 3, .attention_axes = Ints{1}}),
+      columns({.num_heads = 2, .key_dim = 3, .attention_axes = Ints{2}});
+  GroupedQueryAttention grouped({.head_dim = 3, .num_query_heads = 4, .num_key_value_heads = 2});
+  const Tensor line = random::normal({2, 9, 4}), picture = random::normal({2, 3, 5, 4});
+  for (const bool causal : {false, true}) {
+    expect_the_same_in_steps(plain, line, causal, 1);
+    expect_the_same_in_steps(gated, line, causal, 1);
+    expect_the_same_in_steps(grouped, line, causal, 1);
+  }
+  expect_the_same_in_steps(grid, picture, false, 1);
+  expect_the_same_in_steps(columns, picture, false, 1);
+  expect_the_same_in_steps(rows, picture, false, 0);  // heads do not follow the attended axis
+}
+
+TEST(MultiHeadAttention, DropsScoresInTrainingOnly) {
+  MultiHeadAttention attention({.num_heads = 2, .key_dim = 3, .dropout = 0.5, .seed = 1});
+  const Tensor x = random::normal({2, 9, 4});
+  const Tensor still = attention({x})[0];
+  expect_near(attention({x})[0], still, 0);
+  EXPECT_GT(reduce_max(abs(attention({x}, {.training = true})[0] - still)).item<float>(), 1e-3f);
+}
+
 TEST(MultiHeadAttention, DoesNotSeeMaskedKeysNorLaterSteps) {
   MultiHeadAttention attention({.num_heads = 2, .key_dim = 3});
   const Tensor x = random::normal({1, 4, 5}, 0, 1, float32, 1);

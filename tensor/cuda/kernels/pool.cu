@@ -1,5 +1,5 @@
 // Pooling over (batch, height, width, channels). Gradients gather: each cell of the input asks the windows that cover it.
-// Not cuDNN's pooling: that pads both sides alike (TensorFlow's "same" does not), its graph interface finds the maximum's place again only with a tensor of
+// Not cuDNN's pooling: that pads both sides alike (TensorFlow's "same" does not), its graph interface, channels last, finds the maximum's place again only with a tensor of
 // indices that these rows do not have, and neither promises that of equals the first gets the gradient and that NaN is the maximum, as on the CPU.
 
 #include <limits>

@@ -57,6 +57,12 @@ void Layer::register_builtins() {
     register_class(component_class<AveragePooling1D>("AveragePooling1D", kModule));
     register_class(component_class<AveragePooling2D>("AveragePooling2D", kModule));
     register_class(component_class<AveragePooling3D>("AveragePooling3D", kModule));
+    register_class(component_class<AdaptiveMaxPooling1D>("AdaptiveMaxPooling1D", kModule));
+    register_class(component_class<AdaptiveMaxPooling2D>("AdaptiveMaxPooling2D", kModule));
+    register_class(component_class<AdaptiveMaxPooling3D>("AdaptiveMaxPooling3D", kModule));
+    register_class(component_class<AdaptiveAveragePooling1D>("AdaptiveAveragePooling1D", kModule));
+    register_class(component_class<AdaptiveAveragePooling2D>("AdaptiveAveragePooling2D", kModule));
+    register_class(component_class<AdaptiveAveragePooling3D>("AdaptiveAveragePooling3D", kModule));
     register_class(component_class<GlobalMaxPooling1D>("GlobalMaxPooling1D", kModule));
     register_class(component_class<GlobalMaxPooling2D>("GlobalMaxPooling2D", kModule));
     register_class(component_class<GlobalMaxPooling3D>("GlobalMaxPooling3D", kModule));

@@ -27,6 +27,36 @@ Tensor Pooling::call(const Tensor& x) {
   return spatial::as_format(y, options_.data_format);
 }
 
+void AdaptivePooling::fields(Fields& f) {
+  Layer::fields(f);
+  f.field("output_size", options_.output_size.values);
+  f.field("data_format", options_.data_format);
+}
+
+void AdaptivePooling::configured() {
+  options_.output_size.spread(rank_, "output_size");
+  spatial::require_format(options_.data_format);
+}
+
+Tensor AdaptivePooling::call(const Tensor& x) {
+  require(x.ndim() == rank_ + 2, "the input needs " + std::to_string(rank_ + 2) + " axes, got " + to_string(x.shape()));
+  Tensor y = spatial::channels_last(x, options_.data_format);
+  // Axis by axis: the windows are boxes, and a mean of rows' means is that of the box.
+  for (int axis = 1; axis <= rank_; ++axis) {
+    const std::int64_t size = y.shape()[axis], windows = options_.output_size.values[std::size_t(axis - 1)];
+    Tensors parts;
+    for (std::int64_t i = 0; i < windows; ++i) {
+      Ints begin(std::size_t(y.ndim()), 0), extent(y.shape().begin(), y.shape().end());
+      begin[std::size_t(axis)] = i * size / windows;
+      extent[std::size_t(axis)] = ((i + 1) * size + windows - 1) / windows - begin[std::size_t(axis)];
+      const Tensor window = slice(y, begin, extent);
+      parts.push_back(largest_ ? reduce_max(window, axis, true) : reduce_mean(window, axis, true));
+    }
+    y = concat(std::span<const Tensor>(parts), axis);
+  }
+  return spatial::as_format(y, options_.data_format);
+}
+
 void GlobalPooling::fields(Fields& f) {
   Layer::fields(f);
   f.field("data_format", options_.data_format);

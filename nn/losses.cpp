@@ -101,7 +101,7 @@ Dice::Dice(Options options) : Loss({options.reduction, options.name, options.dty
 Tensor Dice::call(const Tensor& y_true, const Tensor& y_pred) const { return dice(y_true, y_pred, options_.axis); }
 void Dice::fields(Fields& f) {
   Loss::fields(f);
-  f.field("axis", options_.axis);
+  f.field("axis", options_.axis.value);
 }
 
 Tversky::Tversky() : Tversky(Options()) {}
@@ -111,7 +111,7 @@ void Tversky::fields(Fields& f) {
   Loss::fields(f);
   f.field("alpha", options_.alpha);
   f.field("beta", options_.beta);
-  f.field("axis", options_.axis);
+  f.field("axis", options_.axis.value);
 }
 
 Circle::Circle() : Circle(Options()) {}

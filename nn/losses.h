@@ -55,9 +55,9 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
 /// (1 - p[label]^q) / q
 Tensor categorical_generalized_cross_entropy(const Tensor& y_true, const Tensor& y_pred, double q = 0.5);
 /// 1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + 1e-7)
-Tensor dice(const Tensor& y_true, const Tensor& y_pred, const std::optional<Ints>& axis = {});
+Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis = {});
 /// 1 - o / (o + alpha sum((1 - y_pred) y_true) + beta sum(y_pred (1 - y_true)) + 1e-7) with o = sum(y_true y_pred)
-Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha = 0.5, double beta = 0.5, const std::optional<Ints>& axis = {});
+Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha = 0.5, double beta = 0.5, const Axes& axis = {});
 /// Circle loss of embeddings `y_pred` (batch, n) of length 1 with labels `y_true` (batch,).
 Tensor circle(const Tensor& y_true, const Tensor& y_pred, double gamma = 80.0, double margin = 0.4, bool remove_diagonal = true);
 
@@ -286,7 +286,7 @@ class CategoricalGeneralizedCrossEntropy : public Loss {
 class Dice : public Loss {
  public:
   struct Options {
-    std::optional<Ints> axis = {};
+    Axes axis = {};
     std::string reduction = "sum_over_batch_size";
     std::string name = {};
     std::optional<DType> dtype = {};
@@ -294,7 +294,7 @@ class Dice : public Loss {
   Dice();
   explicit Dice(Options options);
   Tensor call(const Tensor& y_true, const Tensor& y_pred) const override;
-  bool values_end_in_classes() const override { return options_.axis.has_value(); }
+  bool values_end_in_classes() const override { return !std::holds_alternative<None>(options_.axis.value); }
   void fields(Fields& f) override;
 
  private:
@@ -306,7 +306,7 @@ class Tversky : public Loss {
   struct Options {
     double alpha = 0.5;
     double beta = 0.5;
-    std::optional<Ints> axis = {};
+    Axes axis = {};
     std::string reduction = "sum_over_batch_size";
     std::string name = {};
     std::optional<DType> dtype = {};
@@ -314,7 +314,7 @@ class Tversky : public Loss {
   Tversky();
   explicit Tversky(Options options);
   Tensor call(const Tensor& y_true, const Tensor& y_pred) const override;
-  bool values_end_in_classes() const override { return options_.axis.has_value(); }
+  bool values_end_in_classes() const override { return !std::holds_alternative<None>(options_.axis.value); }
   void fields(Fields& f) override;
 
  private:

@@ -9,8 +9,6 @@
 namespace lockstep::nn::losses {
 namespace {
 
-Axes over(const std::optional<Ints>& axis) { return axis ? Axes(*axis) : Axes(); }
-
 /// Targets of 0 and 1 only become -1 and 1; others stay. Decided for the whole batch, inside the graph.
 Tensor signs(const Tensor& y_true) {
   const Tensor is_binary = reduce_all(logical_or(equal(y_true, scalar(0, y_true.dtype())), equal(y_true, scalar(1, y_true.dtype()))));
@@ -76,16 +74,16 @@ Tensor categorical_hinge(const Tensor& y_true, const Tensor& y_pred) {
   return relu(wrong - right + 1.0);
 }
 
-Tensor dice(const Tensor& y_true, const Tensor& y_pred, const std::optional<Ints>& axis) {
+Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis) {
   const Aligned a = aligned(y_true, y_pred, "dice");
-  const Tensor overlap = reduce_sum(a.y_true * a.y_pred, over(axis));
-  return 1.0 - 2.0 * overlap / (reduce_sum(a.y_true, over(axis)) + reduce_sum(a.y_pred, over(axis)) + kEpsilon);
+  const Tensor overlap = reduce_sum(a.y_true * a.y_pred, axis);
+  return 1.0 - 2.0 * overlap / (reduce_sum(a.y_true, axis) + reduce_sum(a.y_pred, axis) + kEpsilon);
 }
 
-Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha, double beta, const std::optional<Ints>& axis) {
+Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha, double beta, const Axes& axis) {
   const Aligned a = aligned(y_true, y_pred, "tversky");
-  const Tensor overlap = reduce_sum(a.y_true * a.y_pred, over(axis));
-  const Tensor missed = reduce_sum((1.0 - a.y_pred) * a.y_true, over(axis)), extra = reduce_sum(a.y_pred * (1.0 - a.y_true), over(axis));
+  const Tensor overlap = reduce_sum(a.y_true * a.y_pred, axis);
+  const Tensor missed = reduce_sum((1.0 - a.y_pred) * a.y_true, axis), extra = reduce_sum(a.y_pred * (1.0 - a.y_true), axis);
   return 1.0 - overlap / (overlap + alpha * missed + beta * extra + kEpsilon);
 }
 

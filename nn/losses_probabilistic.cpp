@@ -37,7 +37,7 @@ Tensor binary_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred, boo
   const Aligned a = aligned(y_true, y_pred, "binary_focal_crossentropy");
   const Tensor truth = smoothed(a.y_true, label_smoothing, 2), p = from_logits ? sigmoid(a.y_pred) : a.y_pred;
   const Tensor hit = truth * p + (1.0 - truth) * (1.0 - p);
-  Tensor loss = pow(1.0 - hit, scalar(gamma, p.dtype())) * binary_entropy(truth, p, false);
+  Tensor loss = pow(1.0 - hit, scalar(gamma, p.dtype())) * binary_entropy(truth, a.y_pred, from_logits);
   if (apply_class_balancing) loss = (truth * alpha + (1.0 - truth) * (1.0 - alpha)) * loss;
   return reduce_mean(loss, axis);
 }

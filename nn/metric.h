@@ -70,6 +70,8 @@ class Metric : public Component {
   void set_path(std::string path);
   /// "up" if more is better, "down" if less is, "" if nobody knows: what callbacks with mode "auto" go by.
   virtual std::string direction() const { return {}; }
+  /// In fit() and evaluate(): do values count only where the mask of the output is true? (Means of a value per sample.)
+  virtual bool heeds_masks() const { return false; }
 
   void fields(Fields& f) override;
   void configured() override;

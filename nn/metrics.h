@@ -73,6 +73,7 @@ class SampleMean : public Mean {
  public:
   using Mean::Mean;
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
+  bool heeds_masks() const override { return true; }
 
  protected:
   virtual Tensor values(const Tensor& y_true, const Tensor& y_pred) const = 0;
@@ -179,6 +180,7 @@ class RootMeanSquaredError : public SampleMean {
   using SampleMean::SampleMean;
   Tensor result() const override { return sqrt(Mean::result()); }
   std::string direction() const override { return "down"; }
+  bool heeds_masks() const override { return false; }  // as Keras has it
 
  protected:
   Tensor values(const Tensor& y_true, const Tensor& y_pred) const override;

@@ -235,7 +235,7 @@ Tensor Model::test_step(const Batch& batch) {
   return loss;
 }
 
-void Model::update_metrics(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss) { trainer().update(batch, y_pred, loss); }
+void Model::update_metrics(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss) { trainer().update(batch, y_pred, loss, output_masks_); }
 
 Tensors Model::predict_on_batch(const Arrays& x) {
   const Tensors inputs = arrays_in_order(x, input_names(), "x");

@@ -32,6 +32,12 @@ std::vector<BatchPart> Replicas::members_of(const BatchPart& part) const {
 
 double Replicas::contribution(double loss, const std::optional<dist::Replica>& replica) { return !replica ? loss : replica->rows > 0 ? loss * replica->share() : 0.0; }
 
+Tensor Replicas::loss_of_all(const Tensor& loss, const std::optional<dist::Replica>& replica) const {
+  if (!several()) return loss;
+  const Tensor wide = cast(loss, float64);
+  return dist::all_reduce(!replica ? wide : replica->rows > 0 ? wide * replica->share() : zeros_like(wide), dist::ReduceOp::sum, {.label = "loss"});
+}
+
 BatchPart Replicas::cut(const Tensors& whole) const {
   if (!several()) return {whole, {}};
   if (whole.empty()) throw InvalidArgumentError("a batch without tensors cannot be cut into the replicas' parts", "fit");

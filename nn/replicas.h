@@ -42,6 +42,8 @@ class Replicas {
 
   /// What the loss of a part adds to that of the global batch.
   static double contribution(double loss, const std::optional<dist::Replica>& replica);
+  /// The loss of the global batch from that of a part, where the part is; all ranks call it. Alone, `loss` itself.
+  Tensor loss_of_all(const Tensor& loss, const std::optional<dist::Replica>& replica) const;
   /// What all ranks have in common after a step: the loss of the global batch, and whether any of them wants to stop, or was interrupted and must.
   struct Agreement {
     double loss;

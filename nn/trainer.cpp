@@ -186,7 +186,18 @@ Tensor Trainer::loss(Model& model, const Batch& batch, std::span<const Tensor> y
   return total;
 }
 
-void Trainer::update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss) {
+namespace {
+
+/// Weights in which what the mask takes out weighs 0; one per sample goes for all of its values.
+Tensor masked_weight(Tensor weight, const Tensor& mask, DType dtype) {
+  if (!mask.defined()) return weight;
+  while (weight.defined() && weight.ndim() > 0 && weight.ndim() < mask.ndim()) weight = expand_dims(weight, -1);
+  return apply_mask(weight, mask, dtype);
+}
+
+}  // namespace
+
+void Trainer::update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss, std::span<const Tensor> masks) {
   const Tensor& first = batch.x[0];
   const Tensor rows = scalar(first.ndim() ? first.shape()[0] : 1, total_->dtype());
   total_->update_state(as_dtype(loss, total_->dtype()), rows);
@@ -194,7 +205,8 @@ void Trainer::update(const Batch& batch, std::span<const Tensor> y_pred, const T
   output_values_.clear();
   for (const OutputMetric& each : metrics_) {
     const Tensor weight = !each.weighted || batch.sample_weight.empty() ? Tensor() : batch.sample_weight.size() == 1 ? batch.sample_weight[0] : batch.sample_weight[each.output];
-    each.metric->update_state(batch.y[each.output], y_pred[each.output], weight);
+    const Tensor mask = each.metric->heeds_masks() && each.output < masks.size() ? masks[each.output] : Tensor();
+    each.metric->update_state(batch.y[each.output], y_pred[each.output], masked_weight(weight, mask, each.metric->dtype()));
   }
 }
 

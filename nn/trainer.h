@@ -57,7 +57,7 @@ class Trainer {
 
   /// The losses of the outputs, weighted and added up (without regularization). Undefined if no output has one.
   Tensor loss(Model& model, const Batch& batch, std::span<const Tensor> y_pred, std::span<const Tensor> masks);
-  void update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss);
+  void update(const Batch& batch, std::span<const Tensor> y_pred, const Tensor& loss, std::span<const Tensor> masks);
   Batch take_apart(const BatchLayout& layout, std::span<const Tensor> tensors) const;
 
  private:

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <tuple>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -33,12 +36,11 @@ Tensor as_bool(const Tensor& mask) { return !mask.defined() || mask.dtype() == b
 /// (1, queries, keys): true up to the query's own position.
 Tensor causal_mask(std::int64_t queries, std::int64_t keys) { return cast(expand_dims(band_part(ones({queries, keys}), -1, 0), 0), boolean); }
 
-/// A key that only a layer without that feature can be given.
-template <class T>
-void unsupported(Fields& f, const char* key, T value) {
-  const T given = value;
-  f.field(key, value);
-  if (value != given) throw UnimplementedError("'" + std::string(key) + "' must be left at its default");
+/// (1, queries, keys): true where a key is less than `window` positions away.
+Tensor window_mask(std::int64_t queries, std::int64_t keys, std::int64_t window) { return cast(expand_dims(band_part(ones({queries, keys}), window - 1, window - 1), 0), boolean); }
+
+void require_window(const std::optional<std::int64_t>& window, const char* layer) {
+  if (window && *window <= 0) throw InvalidArgumentError("sliding_window must be positive, got " + std::to_string(*window), layer);
 }
 
 Ints sizes(std::int64_t count, std::initializer_list<std::int64_t> last) {
@@ -55,6 +57,63 @@ std::string to_heads(int ndim) {
   const char bound = char('a' + ndim - 1);
   const std::string heads = {char(bound + 1), char(bound + 2)};
   return in + bound + "," + bound + heads + "->" + out + heads;
+}
+
+/// Can dot_product_attention do it? The attended axes of projected queries (batch..., attended..., heads, size) lie side by side before the heads, and a
+/// causal mask speaks of the first axis behind the batch.
+bool attends_as_one(const Tensor& query, const Tensor& key, const Ints& attention_axes, bool causal) {
+  const int heads = query.ndim() - 2;
+  if (attention_axes.empty() || !query.shape().known() || !key.shape().known() || query.ndim() != key.ndim()) return false;
+  const std::int64_t first = heads - std::int64_t(attention_axes.size());
+  for (std::size_t i = 0; i < attention_axes.size(); ++i)
+    if (attention_axes[i] != first + std::int64_t(i)) return false;
+  return !causal || (attention_axes.size() == 1 && first == 1);
+}
+/// Its attended axes as one.
+Tensor attended_as_one(const Tensor& x, const Ints& attention_axes) {
+  if (attention_axes.size() == 1) return x;
+  const int first = int(attention_axes[0]), heads = x.ndim() - 2;
+  Ints sizes;
+  for (int i = 0; i < first; ++i) sizes.push_back(x.shape()[i]);
+  std::int64_t rows = 1;
+  for (int i = first; i < heads; ++i) rows *= x.shape()[i];
+  sizes.push_back(rows);
+  for (int i = heads; i < x.ndim(); ++i) sizes.push_back(x.shape()[i]);
+  return reshape(x, sizes);
+}
+
+/// Result and scores (batch axes, heads, queries, keys), of which `dropped` drops some before they weigh the values. A query that may see no key sees all alike, or none.
+std::pair<Tensor, Tensor> attend_in_steps(const Tensor& q, const Tensor& k, const Tensor& v, Tensor mask, const Ints& attention_axes, bool blind_sees_nothing,
+                                          const std::function<Tensor(const Tensor&)>& dropped) {
+  // Letters of the query's axes; the keys' attention axes get letters of their own.
+  const int ndim = q.ndim();
+  std::string target, source, batch, rows, columns;
+  for (int i = 0; i < ndim; ++i) {
+    const char letter = char('a' + i);
+    target += letter;
+    const bool attended = std::find(attention_axes.begin(), attention_axes.end(), i) != attention_axes.end();
+    source += attended ? char('A' + i) : letter;
+    if (attended) {
+      rows += letter;
+      columns += char('A' + i);
+    } else if (i != ndim - 1) {
+      batch += letter;
+    }
+  }
+  const std::string product = batch + rows + columns;
+  const Tensor pair[] = {q, k};
+  Tensor scores = einsum(pair, target + "," + source + "->" + product);
+  if (mask.defined()) {
+    // The heads' axis, and whatever other batch axes the mask does not have.
+    while (mask.ndim() < scores.ndim()) mask = expand_dims(mask, -2 * std::int64_t(rows.size()) - 1);
+    scores = where(mask, scores, scalar(scores.dtype() == float16 ? -3e4 : -1e9, scores.dtype()));
+  }
+  Ints axes;
+  for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
+  scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
+  if (mask.defined() && blind_sees_nothing) scores = where(mask, scores, zeros_like(scores));
+  const Tensor combine[] = {dropped(scores), v};
+  return {einsum(combine, product + "," + source + "->" + target), scores};
 }
 
 }  // namespace
@@ -114,50 +173,35 @@ void HeadedAttention::build_projections(std::span<const Shape> inputs, const Pro
   output_->build_for(combined);
 }
 
-Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Ints& attention_axes, double dropout) {
+Tensors HeadedAttention::attend(std::span<const Tensor> inputs, const CallOptions& options, const Attending& how) {
   require_inputs(inputs.size());
   const auto &[query, value, key] = roles(inputs);
   Tensor mask = as_bool(options.attention_mask);
-  // A masked query may look at what it likes: nobody looks at its row (so Keras has it, for masks that are given).
+  if (const Tensor m = as_bool(options.mask_of(0)); m.defined() && how.masks_queries) mask = both(mask, expand_dims(m, -1));
   for (const std::size_t i : {1u, 2u})
     if (const Tensor m = as_bool(options.mask_of(i)); m.defined()) mask = both(mask, expand_dims(m, -2));
-  if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
+  if (how.sliding_window) mask = both(mask, window_mask(query.shape()[1], value.shape()[1], *how.sliding_window));
 
-  Tensor q = (*query_)(query) * (1 / std::sqrt(double(heads_.key_dim)));
-  Tensor k = (*key_)(key), v = (*value_)(value);
+  const double scale = 1 / std::sqrt(double(heads_.key_dim));
+  Tensor q = (*query_)(query), k = (*key_)(key), v = (*value_)(value);
   if (heads_.query != heads_.key_value) {
     k = repeat(k, {heads_.query / heads_.key_value}, -2);
     v = repeat(v, {heads_.query / heads_.key_value}, -2);
   }
-  // Letters of the query's axes; the keys' attention axes get letters of their own. Scores: batch axes, heads, queries, keys.
-  const int ndim = q.ndim();
-  std::string target, source, batch, rows, columns;
-  for (int i = 0; i < ndim; ++i) {
-    const char letter = char('a' + i);
-    target += letter;
-    const bool attended = std::find(attention_axes.begin(), attention_axes.end(), i) != attention_axes.end();
-    source += attended ? char('A' + i) : letter;
-    if (attended) {
-      rows += letter;
-      columns += char('A' + i);
-    } else if (i != ndim - 1) {
-      batch += letter;
-    }
+  const bool drops = options.training && generator_;
+  Tensor result, scores;
+  if (!mask.defined() && !drops && !options.return_attention_scores && attends_as_one(q, k, how.axes, options.use_causal_mask)) {
+    Ints shape(q.shape().begin(), q.shape().end());
+    shape.back() = v.shape().dim(-1);
+    result = dot_product_attention(attended_as_one(q, how.axes), attended_as_one(k, how.axes), attended_as_one(v, how.axes), scale, options.use_causal_mask);
+    if (how.axes.size() > 1) result = reshape(result, shape);
+  } else {
+    if (options.use_causal_mask) mask = both(mask, causal_mask(query.shape()[1], value.shape()[1]));
+    // Where Keras computes the scores itself.
+    const bool blind_sees_nothing = how.dropout > 0 || options.return_attention_scores || q.ndim() != 4;
+    const auto dropped = [&](const Tensor& x) { return drops ? x * dropout_mask(*generator_, x.shape(), how.dropout, x.dtype()) : x; };
+    std::tie(result, scores) = attend_in_steps(q * scale, k, v, mask, how.axes, blind_sees_nothing, dropped);
   }
-  const std::string product = batch + rows + columns;
-  const Tensor pair[] = {q, k};
-  Tensor scores = einsum(pair, target + "," + source + "->" + product);
-  if (mask.defined()) {
-    // The heads' axis, and whatever other batch axes the mask does not have.
-    while (mask.ndim() < scores.ndim()) mask = expand_dims(mask, -2 * std::int64_t(rows.size()) - 1);
-    scores = where(mask, scores, scalar(scores.dtype() == float16 ? -3e4 : -1e9, scores.dtype()));
-  }
-  Ints axes;
-  for (std::size_t i = 0; i < columns.size(); ++i) axes.push_back(std::int64_t(product.size() - columns.size() + i));
-  scores = axes.size() == 1 ? softmax(scores, -1) : exp(scores - reduce_logsumexp(scores, axes, true));
-  const Tensor weights = options.training && generator_ ? scores * dropout_mask(*generator_, scores.shape(), dropout, scores.dtype()) : scores;
-  const Tensor combine[] = {weights, v};
-  Tensor result = einsum(combine, product + "," + source + "->" + target);
   if (gate_) result = result * (*gate_)(query);
   result = (*output_)(result);
   if (options.return_attention_scores) return {result, scores};
@@ -178,7 +222,7 @@ void MultiHeadAttention::fields(Fields& f) {
   f.field("use_gate", options_.use_gate);
   f.field("output_shape", options_.output_shape);
   f.field("attention_axes", options_.attention_axes);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
   f.field("kernel_regularizer", options_.kernel_regularizer);
@@ -192,6 +236,7 @@ void MultiHeadAttention::fields(Fields& f) {
 void MultiHeadAttention::configured() {
   if (!options_.value_dim) options_.value_dim = options_.key_dim;
   require(options_.num_heads > 0 && options_.key_dim > 0 && *options_.value_dim > 0, "num_heads, key_dim and value_dim must be positive, got " + std::to_string(options_.num_heads) + ", " + std::to_string(options_.key_dim) + " and " + std::to_string(*options_.value_dim));
+  require_window(options_.sliding_window, "MultiHeadAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -211,7 +256,9 @@ void MultiHeadAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, *options_.attention_axes, options_.dropout); }
+Tensors MultiHeadAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = *options_.attention_axes, .dropout = options_.dropout, .sliding_window = options_.sliding_window});
+}
 
 // ---- GroupedQueryAttention
 
@@ -224,7 +271,7 @@ void GroupedQueryAttention::fields(Fields& f) {
   f.field("num_key_value_heads", options_.num_key_value_heads);
   f.field("use_bias", options_.use_bias);
   f.field("use_gate", options_.use_gate);
-  unsupported(f, "sliding_window", std::optional<std::int64_t>());
+  f.field("sliding_window", options_.sliding_window);
   f.field("dropout", options_.dropout);
   f.field("kernel_initializer", options_.kernel_initializer);
   f.field("bias_initializer", options_.bias_initializer);
@@ -239,6 +286,7 @@ void GroupedQueryAttention::fields(Fields& f) {
 void GroupedQueryAttention::configured() {
   require(options_.head_dim > 0 && options_.num_query_heads > 0 && options_.num_key_value_heads > 0, "head_dim, num_query_heads and num_key_value_heads must be positive");
   require(options_.num_query_heads % options_.num_key_value_heads == 0, "num_key_value_heads must divide num_query_heads");
+  require_window(options_.sliding_window, "GroupedQueryAttention");
   require(options_.dropout >= 0 && options_.dropout <= 1, "dropout must be between 0 and 1, got " + std::to_string(options_.dropout));
   set_activity_regularizer(options_.activity_regularizer);
 }
@@ -251,7 +299,9 @@ void GroupedQueryAttention::build(std::span<const Shape> inputs) {
   if (options_.dropout > 0) generator_ = add_generator("seed_generator", options_.seed);
 }
 
-Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) { return attend(inputs, options, {1}, options_.dropout); }
+Tensors GroupedQueryAttention::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  return attend(inputs, options, {.axes = {1}, .dropout = options_.dropout, .sliding_window = options_.sliding_window, .masks_queries = true});
+}
 
 // ---- Attention, AdditiveAttention
 

@@ -27,7 +27,14 @@ class HeadedAttention : public Layer {
     std::int64_t key_dim, value_dim;
   };
   void build_projections(std::span<const Shape> inputs, const Projections& projections, const Heads& heads, const Ints& output_shape);
-  Tensors attend(std::span<const Tensor> inputs, const CallOptions& options, const Ints& attention_axes, double dropout);
+  struct Attending {
+    Ints axes;
+    double dropout = 0;
+    std::optional<std::int64_t> sliding_window = {};
+    /// Keras applies a query's mask in grouped-query attention only: elsewhere a masked query may look at what it likes, nobody looks at its row.
+    bool masks_queries = false;
+  };
+  Tensors attend(std::span<const Tensor> inputs, const CallOptions& options, const Attending& how);
   std::optional<Generator> generator_;
 
  private:
@@ -50,6 +57,8 @@ class MultiHeadAttention : public HeadedAttention {
     std::optional<Ints> output_shape = {};
     /// Default: all axes but the batch and the features.
     std::optional<Ints> attention_axes = {};
+    /// A query sees keys less than so many positions away.
+    std::optional<std::int64_t> sliding_window = {};
     Ref<Initializer> kernel_initializer = "glorot_uniform";
     Ref<Initializer> bias_initializer = "zeros";
     Ref<Regularizer> kernel_regularizer = {};
@@ -83,6 +92,8 @@ class GroupedQueryAttention : public HeadedAttention {
     std::int64_t head_dim = 0;
     std::int64_t num_query_heads = 0;
     std::int64_t num_key_value_heads = 0;
+    /// A query sees keys less than so many positions away.
+    std::optional<std::int64_t> sliding_window = {};
     double dropout = 0;
     bool use_bias = true;
     bool use_gate = false;

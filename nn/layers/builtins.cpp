@@ -27,6 +27,7 @@ void Layer::register_builtins() {
     register_class(component_class<Lambda>("Lambda", kModule));
     register_class(component_class<ActivationLayer>("Activation", kModule));
     register_class(component_class<Masking>("Masking", kModule));
+    register_class(component_class<IdentityLayer>("Identity", kModule));
     register_class(component_class<ReLU>("ReLU", kModule));
     register_class(component_class<LeakyReLU>("LeakyReLU", kModule));
     register_class(component_class<ELU>("ELU", kModule));
@@ -88,6 +89,12 @@ void Layer::register_builtins() {
 
     register_class(component_class<Dropout>("Dropout", kModule));
     register_class(component_class<GaussianNoise>("GaussianNoise", kModule));
+    register_class(component_class<SpatialDropout1D>("SpatialDropout1D", kModule));
+    register_class(component_class<SpatialDropout2D>("SpatialDropout2D", kModule));
+    register_class(component_class<SpatialDropout3D>("SpatialDropout3D", kModule));
+    register_class(component_class<GaussianDropout>("GaussianDropout", kModule));
+    register_class(component_class<AlphaDropout>("AlphaDropout", kModule));
+    register_class(component_class<ActivityRegularization>("ActivityRegularization", kModule));
 
     register_class(component_class<MultiHeadAttention>("MultiHeadAttention", kModule));
     register_class(component_class<GroupedQueryAttention>("GroupedQueryAttention", kModule, {}, {"GroupQueryAttention"}));
@@ -102,7 +109,9 @@ void Layer::register_builtins() {
     register_class(component_class<SimpleRNN>("SimpleRNN", kModule));
     register_class(component_class<LSTM>("LSTM", kModule));
     register_class(component_class<GRU>("GRU", kModule));
+    register_class(component_class<ConvLSTM1D>("ConvLSTM1D", kModule));
     register_class(component_class<ConvLSTM2D>("ConvLSTM2D", kModule));
+    register_class(component_class<ConvLSTM3D>("ConvLSTM3D", kModule));
     register_class(component_class<Bidirectional>("Bidirectional", kModule));
     register_class(component_class<TimeDistributed>("TimeDistributed", kModule));
 

@@ -1,4 +1,6 @@
-// ConvLSTM2D and its cell, which no configuration names.
+// ConvLSTM of one to three spatial axes and its cell, which no configuration names.
+
+#include <algorithm>
 
 #include <lockstep/nn/layers/lstm.h>
 #include <lockstep/nn/layers/recurrent.h>
@@ -8,7 +10,7 @@ namespace {
 
 class ConvLSTMCell : public RnnCell {
  public:
-  explicit ConvLSTMCell(ConvLSTM2D::Options options) : RnnCell("conv_lstm_cell", options.dtype), options_(std::move(options)) {}
+  ConvLSTMCell(int rank, ConvLSTM::Options options) : RnnCell("conv_lstm_cell", options.dtype), rank_(rank), options_(std::move(options)) {}
   std::optional<std::size_t> output_state() const override { return 0; }
   bool drops() const override { return options_.dropout > 0 || options_.recurrent_dropout > 0; }
   std::optional<std::int64_t> seed() const override { return options_.seed; }
@@ -18,7 +20,7 @@ class ConvLSTMCell : public RnnCell {
 
   std::vector<Shape> state_shapes(const Shape& input) const override {
     Shape shape{input[0]};
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < rank_; ++i) {
       const auto axis = std::size_t(i);
       const std::int64_t n = input[i + 1], s = options_.strides.values[axis], k = (options_.kernel_size.values[axis] - 1) * options_.dilation_rate.values[axis] + 1;
       shape.push_back(options_.padding == "same" ? (n + s - 1) / s : (n - k) / s + 1);
@@ -34,35 +36,43 @@ class ConvLSTMCell : public RnnCell {
 
   Tensors step(const Tensor& projected, std::span<const Tensor> states, std::span<const CellMasks> masks) override {
     const Tensors h = lstm::masked(states[0], masks.empty() ? std::span<const Tensor>() : std::span<const Tensor>(masks[0].recurrent));
-    const Tensor sums = projected + lstm::by_gate(h, recurrent_, [](const Tensor& input, const Tensor& kernel) { return spatial::conv(input, kernel, {.strides = {1, 1}, .padding = "same", .dilations = {1, 1}}); });
+    const Ints ones(std::size_t(rank_), 1);
+    const Tensor sums = projected + lstm::by_gate(h, recurrent_, [&](const Tensor& input, const Tensor& kernel) { return spatial::conv(input, kernel, {.strides = ones, .padding = "same", .dilations = ones}); });
     return lstm::step(sums, states[1], *options_.activation, *options_.recurrent_activation);
   }
 
  protected:
   void build(std::span<const Shape> inputs) override {
-    const Ints& k = options_.kernel_size.values;
     const std::int64_t filters = options_.filters;
-    kernel_ = add_weight("kernel", {k[0], k[1], inputs[0].dim(-1), 4 * filters}, {.initializer = options_.kernel_initializer, .regularizer = options_.kernel_regularizer, .constraint = options_.kernel_constraint});
-    recurrent_ = add_weight("recurrent_kernel", {k[0], k[1], filters, 4 * filters}, {.initializer = options_.recurrent_initializer, .regularizer = options_.recurrent_regularizer, .constraint = options_.recurrent_constraint});
+    const auto kernel_shape = [&](std::int64_t channels) {
+      Shape shape;
+      for (const std::int64_t size : options_.kernel_size.values) shape.push_back(size);
+      shape.push_back(channels);
+      shape.push_back(4 * filters);
+      return shape;
+    };
+    kernel_ = add_weight("kernel", kernel_shape(inputs[0].dim(-1)), {.initializer = options_.kernel_initializer, .regularizer = options_.kernel_regularizer, .constraint = options_.kernel_constraint});
+    recurrent_ = add_weight("recurrent_kernel", kernel_shape(filters), {.initializer = options_.recurrent_initializer, .regularizer = options_.recurrent_regularizer, .constraint = options_.recurrent_constraint});
     if (!options_.use_bias) return;
     const Ref<Initializer> initializer = options_.unit_forget_bias ? lstm::forget_bias(options_.bias_initializer, filters) : options_.bias_initializer;
     bias_ = add_weight("bias", {4 * filters}, {.initializer = initializer, .regularizer = options_.bias_regularizer, .constraint = options_.bias_constraint});
   }
 
  private:
-  ConvLSTM2D::Options options_;
+  int rank_;
+  ConvLSTM::Options options_;
   Weight kernel_, recurrent_, bias_;
 };
 
 }  // namespace
 
-ConvLSTM2D::ConvLSTM2D(Options o)
-    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .unroll = o.unroll}, o.name, o.dtype), options_(std::move(o)) {
-  input_ndim_ = 5;
-  ConvLSTM2D::configured();
+ConvLSTM::ConvLSTM(int rank, Options o)
+    : RNN({.return_sequences = o.return_sequences, .return_state = o.return_state, .go_backwards = o.go_backwards, .stateful = o.stateful, .unroll = o.unroll}, o.name, o.dtype), rank_(rank), options_(std::move(o)) {
+  input_ndim_ = rank + 3;
+  if (options_.filters != 0) ConvLSTM::configured();  // else by a configuration
 }
 
-void ConvLSTM2D::fields(Fields& f) {
+void ConvLSTM::fields(Fields& f) {
   Layer::fields(f);
   sequence_fields(f);
   f.field("filters", options_.filters);
@@ -90,11 +100,14 @@ void ConvLSTM2D::fields(Fields& f) {
   f.field("seed", options_.seed);
 }
 
-void ConvLSTM2D::configured() {
+void ConvLSTM::configured() {
   require(options_.filters > 0, "filters must be positive, got " + std::to_string(options_.filters));
-  options_.kernel_size.spread(2, "kernel_size");
-  options_.strides.spread(2, "strides");
-  options_.dilation_rate.spread(2, "dilation_rate");
+  options_.kernel_size.spread(rank_, "kernel_size");
+  options_.strides.spread(rank_, "strides");
+  options_.dilation_rate.spread(rank_, "dilation_rate");
+  const auto over_one = [](std::int64_t each) { return each > 1; };
+  const bool strided = std::any_of(options_.strides.values.begin(), options_.strides.values.end(), over_one);
+  require(!strided || std::none_of(options_.dilation_rate.values.begin(), options_.dilation_rate.values.end(), over_one), "strides > 1 and dilation_rate > 1 exclude each other");
   require(options_.padding == "valid" || options_.padding == "same", "padding must be \"valid\" or \"same\", got \"" + options_.padding + "\"");
   require(options_.data_format == "channels_last", "data_format must be \"channels_last\", got \"" + options_.data_format + "\"");
   for (const double rate : {options_.dropout, options_.recurrent_dropout}) require(rate >= 0 && rate <= 1, "dropout must be between 0 and 1, got " + std::to_string(rate));
@@ -103,10 +116,10 @@ void ConvLSTM2D::configured() {
   set_activity_regularizer(options_.activity_regularizer);
 }
 
-std::shared_ptr<RnnCell> ConvLSTM2D::make_cell() {
+std::shared_ptr<RnnCell> ConvLSTM::make_cell() {
   Options options = options_;
   options.dtype = dtype_policy();
-  return std::make_shared<ConvLSTMCell>(options);
+  return std::make_shared<ConvLSTMCell>(rank_, options);
 }
 
 }  // namespace lockstep::nn

@@ -118,6 +118,10 @@ void EinsumDense::build(const Shape& input) {
     require(at >= skipped && options_.output_shape[at - skipped] > 0, std::string("output_shape does not give the size of '") + letter + "'");
     return options_.output_shape[at - skipped];
   };
+  for (std::size_t i = 0, skipped = out.size() - std::min(out.size(), options_.output_shape.size()); i + skipped < out.size(); ++i) {
+    const std::int64_t given = options_.output_shape[i], found = in.find(out[i + skipped]) == std::string::npos ? given : size_of(out[i + skipped]);
+    require(given <= 0 || given == found, std::string("output_shape says ") + std::to_string(given) + " for '" + out[i + skipped] + "', the input " + to_string(input) + " has " + std::to_string(found));
+  }
   Shape kernel_shape;
   Ints input_axes, output_axes;
   for (std::size_t i = 0; i < kernel.size(); ++i) {
@@ -137,6 +141,7 @@ void EinsumDense::build(const Shape& input) {
   kernel_ = add_weight("kernel", kernel_shape, {.initializer = initializer, .regularizer = options_.kernel_regularizer, .constraint = options_.kernel_constraint});
   full_ = equation;
   if (options_.bias_axes.empty()) return;
+  for (const char letter : options_.bias_axes) require(out.find(letter) != std::string::npos, std::string("the letter '") + letter + "' of bias_axes is not in the output of \"" + options_.equation + "\"");
   Shape bias_shape;
   for (std::size_t i = 0; i < out.size(); ++i) {
     const bool in_bias = options_.bias_axes.find(out[i]) != std::string::npos;
@@ -226,6 +231,7 @@ void LeakyReLU::fields(Fields& f) {
   Layer::fields(f);
   f.field("negative_slope", negative_slope_);
 }
+void LeakyReLU::configured() { require(negative_slope_ >= 0, "negative_slope must not be negative, got " + std::to_string(negative_slope_)); }
 
 void ELU::fields(Fields& f) {
   Layer::fields(f);
@@ -253,14 +259,15 @@ void Softmax::fields(Fields& f) {
   f.field("axis", axis_.value);
 }
 Tensor Softmax::call(const Tensor& x, const CallOptions& options) {
-  Tensor scores = x;
-  if (Tensor mask = options.mask_of(0); mask.defined()) {
+  Tensor scores = x, mask = options.mask_of(0);
+  if (mask.defined()) {
     if (mask.dtype() != boolean) mask = mask > 0.5;
-    // Finite, so that a row without any valid element becomes uniform instead of NaN.
+    // Finite, so that a row without any valid element becomes 0 instead of NaN.
     scores = where(mask, x, scalar(x.dtype() == float16 ? -3e4 : -1e9, x.dtype()));
   }
-  if (const auto* one = std::get_if<std::int64_t>(&axis_.value)) return softmax(scores, *one);
-  return exp(scores - reduce_logsumexp(scores, axis_, true));
+  const auto* one = std::get_if<std::int64_t>(&axis_.value);
+  const Tensor result = one ? softmax(scores, *one) : exp(scores - reduce_logsumexp(scores, axis_, true));
+  return mask.defined() ? where(mask, result, zeros_like(result)) : result;
 }
 
 }  // namespace lockstep::nn

@@ -147,6 +147,15 @@ class Masking : public Layer {
   double mask_value_;
 };
 
+/// The input (Keras: Identity).
+class IdentityLayer : public Layer {
+ public:
+  explicit IdentityLayer(std::string name = {}) : Layer(std::move(name)) {}
+
+ protected:
+  Tensor call(const Tensor& x) override { return x; }
+};
+
 /// max(x, 0) with a ceiling, a slope below the threshold.
 class ReLU : public Layer {
  public:
@@ -170,8 +179,9 @@ class ReLU : public Layer {
 
 class LeakyReLU : public Layer {
  public:
-  explicit LeakyReLU(double negative_slope = 0.3, std::string name = {}) : Layer(std::move(name)), negative_slope_(negative_slope) {}
+  explicit LeakyReLU(double negative_slope = 0.3, std::string name = {}) : Layer(std::move(name)), negative_slope_(negative_slope) { LeakyReLU::configured(); }
   void fields(Fields& f) override;
+  void configured() override;
 
  protected:
   Tensor call(const Tensor& x) override { return leaky_relu(x, negative_slope_); }

@@ -334,9 +334,10 @@ template <class T>
 Tensor IndexLookup<T>::call(const Tensor& x) {
   require_ready();
   if (options_.invert) return tokens_at(x);
+  const bool counts = !kText && options_.output_mode != "tf_idf";  // as Keras has it: in the dtype of the vocabulary
   const auto rows = [&] {
     const DeviceScope here{device_beside(x)};
-    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" || counts ? int64 : float32));
   };
   return kText ? placed(rows()) : rows();
 }

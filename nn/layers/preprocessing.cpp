@@ -20,18 +20,66 @@ Ints dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 void Rescaling::fields(Fields& f) {
   Layer::fields(f);
-  f.field("scale", scale_);
-  f.field("offset", offset_);
+  visit(f, "scale", scale_);
+  visit(f, "offset", offset_);
+}
+void Rescaling::configured() { require(!scale_.values.empty() && !offset_.values.empty(), "scale and offset are numbers or lists of them"); }
+Tensor Rescaling::call(const Tensor& given) {
+  const Tensor x = is_float(given.dtype()) ? given : cast(given, compute_dtype());
+  const auto scaled = [&](const NumberList& list) { return list.single ? scalar(list.values[0], x.dtype()) : cast(constant(list.values), x.dtype()); };
+  return x * scaled(scale_) + scaled(offset_);
 }
 
 // ---- Normalization
+
+namespace {
+
+/// Numbers as nested lists of a shape; a scalar is a number.
+Json nested_numbers(std::span<const double> values, std::span<const std::int64_t> shape) {
+  if (shape.empty()) return values[0];
+  Json list = Json::array();
+  const std::size_t width = values.size() / std::size_t(std::max<std::int64_t>(1, shape[0]));
+  for (std::int64_t i = 0; i < shape[0]; ++i) list.push_back(nested_numbers(values.subspan(std::size_t(i) * width, width), shape.subspan(1)));
+  return list;
+}
+
+/// The way back: appends the numbers, and gives the shape. Throws InvalidArgumentError for what is not regular.
+Shape flattened_numbers(const Json& nested, std::vector<double>& values, const char* key) {
+  if (nested.is_number()) return values.push_back(nested.get<double>()), Shape();
+  if (!nested.is_array() || nested.empty()) throw InvalidArgumentError(std::string("'") + key + "' must be numbers, got " + nested.dump(), "Normalization");
+  std::optional<Shape> inner;
+  for (const Json& each : nested) {
+    const Shape shape = flattened_numbers(each, values, key);
+    if (inner && *inner != shape) throw InvalidArgumentError(std::string("'") + key + "' has lists of unequal lengths: " + nested.dump(), "Normalization");
+    inner = shape;
+  }
+  Shape result{std::int64_t(nested.size())};
+  for (const std::int64_t size : *inner) result.push_back(size);
+  return result;
+}
+
+/// Mean or variance: null, a number, or nested lists of them. `shape` remembers the nesting.
+void statistic_field(Fields& f, const char* key, std::optional<std::vector<double>>& values, std::optional<Shape>& shape) {
+  const Shape flat{values ? std::ssize(*values) : 0};
+  const Json before = values ? nested_numbers(*values, shape.value_or(flat).dims()) : Json(nullptr);
+  Json written = before;
+  f.field(key, written);
+  if (written == before) return;
+  values.reset();
+  shape.reset();
+  if (written.is_null()) return;
+  values.emplace();
+  shape = flattened_numbers(written, *values, key);
+}
+
+}  // namespace
 
 void Normalization::fields(Fields& f) {
   Layer::fields(f);
   f.field("axis", options_.axis);
   f.field("invert", options_.invert);
-  f.field("mean", options_.mean);
-  f.field("variance", options_.variance);
+  statistic_field(f, "mean", options_.mean, mean_shape_);
+  statistic_field(f, "variance", options_.variance, variance_shape_);
 }
 void Normalization::configured() { require(options_.mean.has_value() == options_.variance.has_value(), "mean and variance must be given together"); }
 

@@ -5,21 +5,23 @@
 
 #include <lockstep/nn/adapt.h>
 #include <lockstep/nn/layer.h>
+#include <lockstep/nn/number_list.h>
 
 namespace lockstep::nn {
 
-/// x * scale + offset
+/// x * scale + offset, in the layer's dtype; each one number, or one for each of the last axis.
 class Rescaling : public Layer {
  public:
-  explicit Rescaling(double scale = 1, double offset = 0, std::string name = {}) : Layer(std::move(name)), scale_(scale), offset_(offset) {}
+  explicit Rescaling(NumberList scale = 1, NumberList offset = 0, std::string name = {}) : Layer(std::move(name)), scale_(std::move(scale)), offset_(std::move(offset)) { Rescaling::configured(); }
   void fields(Fields& f) override;
+  void configured() override;
 
  protected:
-  Tensor call(const Tensor& x) override { return x * scale_ + offset_; }
+  Tensor call(const Tensor& x) override;
 
  private:
-  double scale_;
-  double offset_;
+  NumberList scale_;
+  NumberList offset_;
 };
 
 /// (x - mean) / sqrt(variance) per index of `axis`: given, or found by adapt.
@@ -53,6 +55,7 @@ class Normalization : public Layer {
   std::vector<double> summary_of(const Tensor& data) const;
   void finish(const std::vector<double>& summary, const AdaptOptions& options);
   Options options_;
+  std::optional<Shape> mean_shape_, variance_shape_;  // as lists in a configuration; without: flat
   Weight mean_, variance_, count_;
 };
 

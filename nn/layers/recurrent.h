@@ -249,8 +249,8 @@ class TimeDistributed : public Layer {
   Ref<Layer> layer_;
 };
 
-/// An LSTM over images whose products are convolutions: (batch, steps, height, width, channels).
-class ConvLSTM2D : public RNN {
+/// An LSTM whose products are convolutions: (batch, steps, spatial..., channels).
+class ConvLSTM : public RNN {
  public:
   struct Options {
     std::int64_t filters = 0;
@@ -284,16 +284,26 @@ class ConvLSTM2D : public RNN {
     std::string name = {};
     DTypePolicy dtype = {};
   };
-  ConvLSTM2D() { input_ndim_ = 5; }
-  explicit ConvLSTM2D(Options options);
   void fields(Fields& f) override;
   void configured() override;
 
  protected:
+  ConvLSTM(int rank, Options options);
   std::shared_ptr<RnnCell> make_cell() override;
 
  private:
+  int rank_;
   Options options_;
 };
+template <int Rank>
+class ConvLSTMNd : public ConvLSTM {
+ public:
+  ConvLSTMNd() : ConvLSTMNd(Options()) {}
+  /// Throws InvalidArgumentError for sizes that do not fit, or strides together with dilations.
+  explicit ConvLSTMNd(Options options) : ConvLSTM(Rank, std::move(options)) {}
+};
+using ConvLSTM1D = ConvLSTMNd<1>;
+using ConvLSTM2D = ConvLSTMNd<2>;
+using ConvLSTM3D = ConvLSTMNd<3>;
 
 }  // namespace lockstep::nn

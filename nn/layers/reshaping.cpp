@@ -1,34 +1,18 @@
 #include <lockstep/nn/layers/reshaping.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <nlohmann/json.hpp>
 
-#include <lockstep/tensor/constant.h>
+#include <lockstep/tensor/image.h>
 
 namespace lockstep::nn {
-namespace {
-
-/// (n * factor, n): row i holds the weights of the two elements between which the middle of output i falls.
-Tensor interpolation_matrix(std::int64_t n, std::int64_t factor, DType dtype) {
-  std::vector<double> matrix(std::size_t(n * factor * n), 0.0);
-  for (std::int64_t i = 0; i < n * factor; ++i) {
-    const double middle = (double(i) + 0.5) / double(factor) - 0.5;
-    const double below = std::floor(middle), part = middle - below;
-    const auto inside = [&](double j) { return std::size_t(std::clamp<std::int64_t>(std::int64_t(j), 0, n - 1)); };
-    matrix[std::size_t(i * n) + inside(below)] += 1 - part;
-    matrix[std::size_t(i * n) + inside(below + 1)] += part;
-  }
-  return cast(constant(matrix, Shape{n * factor, n}), dtype);
-}
-
-}  // namespace
 
 void Flatten::fields(Fields& f) {
   Layer::fields(f);
   f.field("data_format", data_format_);
 }
+void Flatten::configured() { spatial::require_format(data_format_); }
 Tensor Flatten::call(const Tensor& x) {
   require(x.ndim() >= 1, "a scalar has no batch");
   return reshape(x.ndim() > 2 ? spatial::channels_last(x, data_format_) : x, {x.shape()[0], x.shape()[0] == 0 ? 1 : x.numel() / x.shape()[0]});
@@ -63,6 +47,7 @@ void RepeatVector::fields(Fields& f) {
   Layer::fields(f);
   f.field("n", n_);
 }
+void RepeatVector::configured() { require(n_ > 0, "n must be positive, got " + std::to_string(n_)); }
 Tensor RepeatVector::call(const Tensor& x) {
   require(x.ndim() == 2, "the input needs two axes, got " + to_string(x.shape()));
   return repeat(expand_dims(x, 1), {n_}, 1);
@@ -83,17 +68,16 @@ void UpSampling::fields(Fields& f) {
 void UpSampling::configured() {
   options_.size.spread(rank_, "size");
   spatial::require_format(options_.data_format);
-  require(options_.interpolation == "nearest" || options_.interpolation == "bilinear", "interpolation must be \"nearest\" or \"bilinear\", got \"" + options_.interpolation + "\"");
+  const auto known = {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"};
+  require(std::find(known.begin(), known.end(), options_.interpolation) != known.end(), "there is no interpolation \"" + options_.interpolation + "\"");
+  require(std::all_of(options_.size.values.begin(), options_.size.values.end(), [](std::int64_t factor) { return factor > 0; }), "size must be positive, got " + to_string(AttrValue(options_.size.values)));
 }
 Tensor UpSampling::call(const Tensor& x) {
   require(x.ndim() == rank_ + 2, "the input needs " + std::to_string(rank_ + 2) + " axes, got " + to_string(x.shape()));
   Tensor y = spatial::channels_last(x, options_.data_format);
   const Ints& size = options_.size.values;
-  if (options_.interpolation == "bilinear") {
-    const Tensor operands[] = {interpolation_matrix(y.shape()[1], size[0], y.dtype()), y, interpolation_matrix(y.shape()[2], size[1], y.dtype())};
-    const Tensor rows[] = {operands[0], operands[1]};
-    const Tensor columns[] = {operands[2], einsum(rows, "ih,bhwc->biwc")};
-    y = einsum(columns, "jw,biwc->bijc");
+  if (options_.interpolation != "nearest") {
+    y = cast(image::resize(y, {y.shape()[1] * size[0], y.shape()[2] * size[1]}, {.method = options_.interpolation}), x.dtype());
   } else {
     for (int i = 0; i < rank_; ++i)
       if (size[std::size_t(i)] != 1) y = repeat(y, {size[std::size_t(i)]}, i + 1);

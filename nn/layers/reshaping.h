@@ -9,8 +9,9 @@ namespace lockstep::nn {
 /// (batch, everything); of a vector (batch, 1).
 class Flatten : public Layer {
  public:
-  explicit Flatten(std::string data_format = "channels_last", std::string name = {}) : Layer(std::move(name)), data_format_(std::move(data_format)) {}
+  explicit Flatten(std::string data_format = "channels_last", std::string name = {}) : Layer(std::move(name)), data_format_(std::move(data_format)) { Flatten::configured(); }
   void fields(Fields& f) override;
+  void configured() override;
 
  protected:
   Tensor call(const Tensor& x) override;
@@ -53,8 +54,9 @@ class Permute : public Layer {
 class RepeatVector : public Layer {
  public:
   RepeatVector() = default;
-  explicit RepeatVector(std::int64_t n, std::string name = {}) : Layer(std::move(name)), n_(n) {}
+  explicit RepeatVector(std::int64_t n, std::string name = {}) : Layer(std::move(name)), n_(n) { RepeatVector::configured(); }
   void fields(Fields& f) override;
+  void configured() override;
 
  protected:
   Tensor call(const Tensor& x) override;
@@ -63,7 +65,7 @@ class RepeatVector : public Layer {
   std::int64_t n_ = 1;
 };
 
-/// Spatial axes grown by whole factors: elements repeated ("nearest") or, in two dimensions, interpolated ("bilinear").
+/// Spatial axes grown by whole factors: elements repeated ("nearest") or, in two dimensions, interpolated ("bilinear", "bicubic", "lanczos3", "lanczos5").
 class UpSampling : public Layer {
  public:
   struct Options {

@@ -122,11 +122,17 @@ void fill(Rows<C> x, std::int64_t count, std::int64_t size) {
 /// Vector runs over contiguous elements.
 template <class C>
 struct Runs {
-  PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, dtype_of<C>), product = pointwise::vector_run(pointwise::Kernel::multiply, dtype_of<C>);
+  PointwiseFn exponential = pointwise::vector_run(pointwise::Kernel::exp, dtype_of<C>), below = pointwise::vector_run(pointwise::Kernel::exp_below, dtype_of<C>), product = pointwise::vector_run(pointwise::Kernel::multiply, dtype_of<C>);
   ReduceRuns<C> sum = reduce_runs<C>(Reducer::sum), peak = reduce_runs<C>(Reducer::maximum);
   void exp(C* x, std::int64_t n) const {
     const void* operand[] = {x};
     exponential(operand, x, n, nullptr);
+  }
+  /// exp(x - peak), where no x is larger than peak.
+  void exp_below(C peak, C* x, std::int64_t n) const {
+    const void* operand[] = {x};
+    const double parameter = peak;
+    below(operand, x, n, &parameter);
   }
   void multiply(C* x, const C* y, std::int64_t n) const {
     const void* operands[] = {x, y};
@@ -157,8 +163,7 @@ C softmax_step(C* scores, std::int64_t seen, std::int64_t keys, C& peak, C& sum)
   std::fill(scores + seen, scores + keys, C(0));
   if (seen == 0) return 1;
   const C here = run.peak.run(scores, seen), high = here > peak || here != here ? here : peak;
-  for (std::int64_t k = 0; k < seen; ++k) scores[k] -= high;
-  run.exp(scores, seen);
+  run.exp_below(high, scores, seen);
   const C factor = std::exp(peak - high);
   sum = sum * factor + run.sum.run(scores, seen);
   peak = high;

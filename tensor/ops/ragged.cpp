@@ -28,8 +28,8 @@ using G = const GradContext&;
 
 Splits splits_of(const void* data, const Shape& shape) { return {static_cast<const std::int64_t*>(data), std::size_t(shape[0])}; }
 
-void require_splits_shape(const InferContext& context, std::size_t first) {
-  for (std::size_t i = first; i < context.input_count(); ++i)
+void require_splits_shape(const InferContext& context, std::size_t first, std::size_t last = std::size_t(-1)) {
+  for (std::size_t i = first; i < std::min(last, context.input_count()); ++i)
     if (context.shape(i).ndim() != 1 || context.shape(i)[0] < 1) context.refuse("row splits must have one axis, of one more than the rows");
 }
 
@@ -161,7 +161,7 @@ struct RowPart {
 };
 
 void take_rows_infer(InferContext& context) {
-  require_splits_shape(context, 0);
+  require_splits_shape(context, 0, 1);
   if (context.shape(1).ndim() != 1) context.refuse("the row numbers must have one axis");
   context.output(int64, Shape{context.shape(1)[0] + 1});
   context.output(int64, Shape::unknown());

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,13 @@ std::vector<Case> pipeline_cases();
 std::vector<Case> signal_cases();
 
 struct StepOptions {
-  std::string workload;  // of workloads.h; empty: each of them in turn
+  std::string workload;  // of workloads.h; empty: each of them in turn but gpt2, which is for a GPU
   int threads = 1;
   double seconds = 1;    // of timed steps, and as long for the profile
   bool json = false;
   bool profile = false;  // where the time goes, op by op
   bool fit = false;      // Model::fit itself, its shuffling, loops and metrics included (book_mlp, mlp)
+  std::optional<std::int64_t> batch = {};  // rows, if others than the workload's own
 };
 /// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. Each workload has a process of its own.
 void run_steps(const StepOptions& options);

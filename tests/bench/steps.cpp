@@ -129,7 +129,7 @@ void print_profile(const Workload& workload, double seconds) {
 void run_fit(const StepOptions& options) {
   const bool book = options.workload == "book_mlp";
   if (!book && options.workload != "mlp") throw InvalidArgumentError("fit is measured for book_mlp and mlp, not for '" + options.workload + "'", "bench steps");
-  const std::int64_t batch = book ? 32 : 256, steps = book ? 2000 : 60, rows = batch * steps;
+  const std::int64_t batch = options.batch.value_or(book ? 32 : 256), steps = book ? 2000 : 60, rows = batch * steps;
   nn::Sequential model = book ? nn::Sequential({nn::InputLayer({8}), nn::Dense(30, "relu"), nn::Dense(1)}) : nn::Sequential({nn::InputLayer({784}), nn::Dense(512, "relu"), nn::Dense(256, "relu"), nn::Dense(10)});
   if (book) model.compile({.optimizer = optim::Nadam({.learning_rate = 1e-3}), .loss = nn::losses::Huber()});
   else model.compile({.optimizer = "adam", .loss = nn::losses::SparseCategoricalCrossentropy({.from_logits = true})});
@@ -178,7 +178,9 @@ void run_steps(const StepOptions& options) {
     run_fit(options);
     return void(std::fflush(stdout));
   }
-  const Workload workload = make_workload(options.workload);
+  WorkloadParts parts = workload_parts(options.workload);
+  parts.rows = options.batch.value_or(parts.rows);
+  const Workload workload = make_workload(parts);
   workload.step();
   const double first = seconds_since_launch(), first_megabytes = peak_megabytes();
   for (int k = 0; k < 5; ++k) workload.step();

@@ -83,12 +83,13 @@ class ResNet20 : public Layer {
 /// Attention and two products, each behind a normalization and around a bypass.
 class GptBlock : public Layer {
  public:
-  GptBlock(std::int64_t width, std::int64_t heads) {
-    attention_norm_ = track("attention_norm", LayerNormalization());
-    attention_ = track("attention", MultiHeadAttention({.num_heads = heads, .key_dim = width / heads}));
-    mlp_norm_ = track("mlp_norm", LayerNormalization());
-    up_ = track("up", Dense(4 * width, [](const Tensor& x) { return gelu(x, true); }));
-    down_ = track("down", Dense(width));
+  GptBlock(std::int64_t width, std::int64_t heads, const DTypePolicy& dtype) {
+    set_dtype_policy(dtype);
+    attention_norm_ = track("attention_norm", LayerNormalization({.dtype = dtype}));
+    attention_ = track("attention", MultiHeadAttention({.num_heads = heads, .key_dim = width / heads, .dtype = dtype}));
+    mlp_norm_ = track("mlp_norm", LayerNormalization({.dtype = dtype}));
+    up_ = track("up", Dense({.units = 4 * width, .activation = [](const Tensor& x) { return gelu(x, true); }, .dtype = dtype}));
+    down_ = track("down", Dense({.units = width, .dtype = dtype}));
   }
 
  protected:
@@ -104,21 +105,24 @@ class GptBlock : public Layer {
   std::shared_ptr<Dense> up_, down_;
 };
 
+/// `tied`: the tokens' embeddings are the head's kernel too.
 class Gpt : public Layer {
  public:
-  Gpt(std::int64_t vocabulary, std::int64_t width, std::int64_t length) : length_(length) {
-    tokens_ = track("tokens", Embedding({.input_dim = vocabulary, .output_dim = width}));
-    positions_ = track("positions", Embedding({.input_dim = length, .output_dim = width}));
-    for (int k = 0; k < 4; ++k) blocks_.push_back(track("block_" + std::to_string(k), GptBlock(width, 4)));
-    norm_ = track("norm", LayerNormalization());
-    head_ = track("head", Dense({.units = vocabulary, .use_bias = false}));
+  Gpt(const GptSizes& sizes, bool tied, const DTypePolicy& dtype) : length_(sizes.length) {
+    set_dtype_policy(dtype);
+    tokens_ = track("tokens", Embedding({.input_dim = sizes.vocabulary, .output_dim = sizes.width, .dtype = dtype}));
+    positions_ = track("positions", Embedding({.input_dim = sizes.length, .output_dim = sizes.width, .dtype = dtype}));
+    for (int k = 0; k < sizes.layers; ++k) blocks_.push_back(track("block_" + std::to_string(k), GptBlock(sizes.width, sizes.heads, dtype)));
+    norm_ = track("norm", LayerNormalization({.dtype = dtype}));
+    if (!tied) head_ = track("head", Dense({.units = sizes.vocabulary, .use_bias = false, .dtype = dtype}));
   }
 
  protected:
   Tensor call(const Tensor& ids) override {
     Tensor x = (*tokens_)(ids) + (*positions_)(range(0, length_, 1, int32));
     for (const auto& block : blocks_) x = (*block)(x);
-    return (*head_)((*norm_)(x));
+    x = (*norm_)(x);
+    return head_ ? (*head_)(x) : matmul(x, cast(tokens_->trainable_variables()[0].value(), x.dtype()), false, true);
   }
 
  private:
@@ -139,9 +143,14 @@ std::shared_ptr<O> shared(O optimizer) {
   return std::make_shared<O>(std::move(optimizer));
 }
 
+WorkloadParts gpt_parts(const GptSizes& sizes, std::shared_ptr<Gpt> model) {
+  const auto tokens = [sizes](std::int64_t rows) { return labels({rows, sizes.length}, sizes.vocabulary); };
+  return {std::move(model), crossentropy(), shared(optim::AdamW({.learning_rate = 3e-4})), sizes.batch, tokens, tokens};
+}
+
 }  // namespace
 
-std::vector<std::string> workload_names() { return {"book_mlp", "mlp", "cnn", "resnet20", "gpt"}; }
+std::vector<std::string> workload_names() { return {"book_mlp", "mlp", "cnn", "resnet20", "gpt", "gpt2"}; }
 
 WorkloadParts workload_parts(const std::string& name) {
   const auto noise_of = [](Shape row) {
@@ -163,17 +172,19 @@ WorkloadParts workload_parts(const std::string& name) {
   if (name == "resnet20")
     return {std::make_shared<ResNet20>(), crossentropy(), shared(optim::SGD({.learning_rate = 0.1, .momentum = 0.9})), 32, noise_of({32, 32, 3}), classes(10)};
   if (name == "gpt") {
-    const auto tokens = [](std::int64_t rows) { return labels({rows, 128}, 4096); };
-    return {std::make_shared<Gpt>(4096, 256, 128), crossentropy(), shared(optim::AdamW({.learning_rate = 3e-4})), 8, tokens, tokens};
+    const GptSizes sizes{.batch = 8, .length = 128, .vocabulary = 4096, .width = 256, .layers = 4, .heads = 4};
+    return gpt_parts(sizes, std::make_shared<Gpt>(sizes, false, DTypePolicy()));
   }
+  if (name == "gpt2") return gpt2_parts();
   const std::vector<std::string> names = workload_names();
   const std::string near = nearest_name(name, names);
   throw NotFoundError("there is no workload named '" + name + "'", {}, near.empty() ? "" : "did you mean '" + near + "'?");
 }
 
+WorkloadParts gpt2_parts(const GptSizes& sizes) { return gpt_parts(sizes, std::make_shared<Gpt>(sizes, true, DTypePolicy("mixed_bfloat16"))); }
+
 /// Forward, loss, gradients and update as one traced function, called with the same batch again and again.
-Workload make_workload(const std::string& name) {
-  const WorkloadParts parts = workload_parts(name);
+Workload make_workload(const WorkloadParts& parts) {
   const Tensor x = parts.inputs(parts.rows), y = parts.targets(parts.rows);
   (*parts.model)(x);  // makes the weights
   const std::vector<Variable> variables = parts.model->trainable_variables();

@@ -1,6 +1,6 @@
 #pragma once
-// The five training steps that Lockstep and its peers are compared on: the models of the peers' programs, written with the layers,
-// losses and optimizers, each step one traced function over synthetic inputs that are in memory already.
+// The training steps that Lockstep and its peers are compared on: the models of the peers' programs, written with the layers, losses and
+// optimizers, each step one traced function over synthetic inputs that are in memory already. GPT-2 is one for a GPU.
 
 #include <cstdint>
 #include <functional>
@@ -31,10 +31,17 @@ struct WorkloadParts {
   std::function<Tensor(std::int64_t rows)> inputs, targets;
 };
 
-/// "book_mlp", "mlp", "cnn", "resnet20", "gpt"
+/// Of a decoder of text; as they stand, those of GPT-2 with 124 million parameters.
+struct GptSizes {
+  std::int64_t batch = 16, length = 1024, vocabulary = 50257, width = 768, layers = 12, heads = 12;
+};
+/// GPT-2 in mixed bfloat16 with AdamW, the head's kernel tied to the embeddings.
+WorkloadParts gpt2_parts(const GptSizes& sizes = {});
+
+/// "book_mlp", "mlp", "cnn", "resnet20", "gpt", "gpt2"
 std::vector<std::string> workload_names();
 /// Throws NotFoundError for another name.
 WorkloadParts workload_parts(const std::string& name);
-Workload make_workload(const std::string& name);
+Workload make_workload(const WorkloadParts& parts);
 
 }  // namespace lockstep::bench

@@ -217,6 +217,25 @@ TEST(DataParallelFit, ReducesMetricsAndLossesOfAllRanks) {
   EXPECT_LT(largest_difference(std::array{model.predict(data.x, {.batch_size = 5, .verbose = 0})}, std::array{prediction}), 1e-12);
 }
 
+TEST(DataParallelFit, GivesTheLossOfAllRowsToARankThatAsksAlone) {
+  nn::Sequential model = two_layers();
+  const Data data = regression(21);
+  model.compile({.optimizer = optim::SGD({.learning_rate = 0.0}), .loss = "mse"});
+  model(data.x);
+  std::vector<double> losses;
+  const nn::LambdaCallback reader({.on_train_batch_end = [&](std::int64_t batch, const nn::BatchLogs& logs) {
+    if (batch % dist::world_size() == dist::rank()) losses.push_back(logs.loss());
+  }});
+  model.fit(data.x, data.y, {.batch_size = 5, .epochs = 1, .verbose = 0, .callbacks = {reader}, .shuffle = false});
+  std::size_t seen = 0;
+  for (std::int64_t batch = dist::rank(); batch < 5; batch += dist::world_size(), ++seen) {
+    const auto rows = slice(5 * batch, std::min<std::int64_t>(21, 5 * batch + 5));
+    ASSERT_LT(seen, losses.size());
+    const Tensor error = reduce_mean(square(model(data.x[rows]) - data.y[rows])) + reduce_sum(square(model.get_weights()[0])) * 0.01;
+    EXPECT_NEAR(losses[seen], error.item<double>(), 1e-6) << "batch " << batch;
+  }
+}
+
 TEST(DataParallelFit, TakesDataOfTheRanksOwnInUnevenParts) {
   nn::Sequential shared = two_layers(), alone = two_layers();
   const Data data = regression(25);

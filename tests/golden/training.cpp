@@ -95,7 +95,7 @@ std::shared_ptr<Model> model_of(const Case& c) {
     if (layer.contains("inbound_nodes"))
       for (Json& node : layer.at("inbound_nodes")) {
         Json& arguments = node.at("kwargs");  // one that is null is not given
-        for (auto each = arguments.begin(); each != arguments.end();) each = each->is_null() ? arguments.erase(each) : each + 1;
+        for (auto each = arguments.begin(); each != arguments.end();) each = each->is_null() ? arguments.erase(each) : std::next(each);
       }
   require_config(serialize(*model).at("config"), wanted);
   const auto again = std::dynamic_pointer_cast<Model>(deserialize<Layer>(serialize(*model)).ptr());  // with its configuration written by us

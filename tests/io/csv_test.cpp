@@ -72,6 +72,7 @@ TEST(Csv, NamesTheLineOfARaggedRecord) {
 TEST(Csv, RefusesQuotesThatDoNotCloseOrThatTextFollows) {
   EXPECT_NE(refusal("a,b\n1,\"open\n2,3\n").find("line 2, field 2: the quoted field has no end"), std::string::npos) << refusal("a,b\n1,\"open\n2,3\n");
   EXPECT_NE(refusal("a\n\"x\"y\n").find("line 2, field 1"), std::string::npos);
+  EXPECT_NE(refusal("a,b\n1,x\"y\n").find("line 2, field 2: a quote inside"), std::string::npos);
 }
 
 TEST(Csv, RefusesAnEmptyFileAndAColumnTwice) {

@@ -58,6 +58,8 @@ TEST(RaggedTensor, IsIndexedAsNestedListsAre) {
   EXPECT_EQ(to_string(nested()[{ellipsis, slice(0, 1)}]), "<RaggedTensor [[[1.0], [3.0]], [], [[], [4.0]]]>");
   EXPECT_EQ(to_string(rows()[{slice({}, {}, -1)}]), "<RaggedTensor [[5.0, 6.0], [4.0], [], [1.0, 2.0, 3.0]]>");
   EXPECT_EQ(to_string(rows()[{newaxis, slice(0, 1)}]), "<RaggedTensor [[[1.0, 2.0, 3.0]]]>");
+  EXPECT_EQ(to_string(rows()[{slice(7, {})}]), "<RaggedTensor []>");
+  EXPECT_EQ(to_string(nested()[{slice(2, 1), slice(0, 1)}]), "<RaggedTensor []>");
   EXPECT_THROW(rows()[4], IndexError);
   EXPECT_THROW(rows()[-5], IndexError);
   EXPECT_THROW((rows()[{all, 0}]), InvalidArgumentError);

@@ -25,7 +25,7 @@ struct Screen {
   }
 };
 
-Logs logs(std::initializer_list<std::pair<const char*, double>> entries) {
+Logs shown(std::initializer_list<std::pair<const char*, double>> entries) {
   Logs result;
   for (const auto& [name, value] : entries) result.set(name, value);
   return result;
@@ -43,15 +43,15 @@ TEST(ProgressBar, RewritesItsLineAsKerasDoes) {
   Screen screen;
   ProgressBar bar({.steps = 12, .output = screen.output()});
   screen.now = 102;
-  bar.update(1, logs({{"loss", 0.123456}}));
+  bar.update(1, shown({{"loss", 0.123456}}));
   EXPECT_EQ(screen.take(), "\r" + kBold + " 1/12" + kEnd + " " + kGreen + "━" + kEnd + kGrey + times("━", 19) + kEnd + " " + kBold + "22s" + kEnd + " 2s/step - loss: 0.1235");
   screen.now = 102.5;
-  bar.update(6, logs({{"loss", 0.0001}}));
+  bar.update(6, shown({{"loss", 0.0001}}));
   EXPECT_EQ(screen.take(), back(53) + "\r" + kBold + " 6/12" + kEnd + " " + kGreen + times("━", 10) + kEnd + kGrey + times("━", 10) + kEnd + " " + kBold + "0s" + kEnd + " 100ms/step - loss: 1.0000e-04");
   screen.now = 103.1;
   bar.update(12);
   screen.take();
-  bar.finish(logs({{"loss", 0.25}, {"val_loss", -0.5}}));
+  bar.finish(shown({{"loss", 0.25}, {"val_loss", -0.5}}));
   EXPECT_EQ(screen.take(), back(59) + "\r" + kBold + "12/12" + kEnd + " " + kGreen + times("━", 20) + kEnd + kGrey + kEnd + " " + kBold + "3s" + kEnd + " 100ms/step - loss: 0.2500 - val_loss: -0.5000\n");
 }
 
@@ -59,10 +59,10 @@ TEST(ProgressBar, WipesWhatIsLeftOfALongerLine) {
   Screen screen;
   ProgressBar bar({.steps = 4, .output = screen.output()});
   screen.now = 101;
-  bar.update(1, logs({{"loss", 123456}}));
+  bar.update(1, shown({{"loss", 123456}}));
   screen.take();
   screen.now = 102;
-  bar.finish(logs({{"loss", 1}}));
+  bar.finish(shown({{"loss", 1}}));
   const std::string line = screen.take();
   EXPECT_TRUE(line.ends_with("loss: 1.0000     \n")) << line;
 }
@@ -71,13 +71,13 @@ TEST(ProgressBar, CountsWithoutAnEndUntilItIsKnown) {
   Screen screen;
   ProgressBar bar({.output = screen.output()});
   screen.now = 100.5;
-  bar.update(1, logs({{"accuracy", 0}}));
+  bar.update(1, shown({{"accuracy", 0}}));
   EXPECT_EQ(screen.take(), "\r      1/Unknown " + kBold + "0s" + kEnd + " 500ms/step - accuracy: 0.0000e+00");
   screen.now = 101;
-  bar.update(3, logs({{"accuracy", 123456}}));
+  bar.update(3, shown({{"accuracy", 123456}}));
   EXPECT_EQ(screen.take(), back(52) + "\r      3/Unknown " + kBold + "1s" + kEnd + " 250ms/step - accuracy: 123456.0000");
   screen.now = 101.6;
-  bar.finish(logs({{"accuracy", 1}}));
+  bar.finish(shown({{"accuracy", 1}}));
   EXPECT_EQ(screen.take(), back(53) + "\r" + kBold + "3/3" + kEnd + " " + kGreen + times("━", 20) + kEnd + kGrey + kEnd + " " + kBold + "2s" + kEnd + " 550ms/step - accuracy: 1.0000\n");
 }
 
@@ -89,7 +89,7 @@ TEST(ProgressBar, ShowsTimesFromMicrosecondsToHours) {
   bar.update(1);
   EXPECT_EQ(screen.take(), "\r" + kBold + "     1/100000" + kEnd + " " + kGrey + times("━", 20) + kEnd + " " + kBold + "5:33:19" + kEnd + " 200ms/step");
   screen.now = 1.5;
-  bar.update(90000, logs({{"x", -std::nan("")}, {"y", std::numeric_limits<double>::infinity()}}));
+  bar.update(90000, shown({{"x", -std::nan("")}, {"y", std::numeric_limits<double>::infinity()}}));
   EXPECT_NE(screen.take().find(kBold + "0s" + kEnd + " 13us/step - x: nan - y: inf"), std::string::npos);
   ProgressBar slow({.steps = 10, .output = screen.output()});
   screen.now = 151.5;
@@ -102,7 +102,7 @@ TEST(ProgressBar, IsShownAtMostEveryTwentiethOfASecond) {
   int asked = 0;
   const BatchLogs counted(0, [&] {
     ++asked;
-    return logs({{"loss", 1}});
+    return shown({{"loss", 1}});
   });
   ProgressBar bar({.steps = 100, .output = screen.output()});
   for (int step = 1; step <= 100; ++step) {
@@ -129,10 +129,10 @@ TEST(ProgressBar, WritesOnePlainLineWhereThereIsNoTerminal) {
   ProgressBar bar({.steps = 20, .output = screen.output(false)});
   for (int step = 1; step <= 20; ++step) {
     screen.now += 0.25;
-    bar.update(step, logs({{"loss", 0.5}}));
+    bar.update(step, shown({{"loss", 0.5}}));
   }
   EXPECT_EQ(screen.take(), "");
-  bar.finish(logs({{"loss", 0.5}, {"val_loss", -0.25}}));
+  bar.finish(shown({{"loss", 0.5}, {"val_loss", -0.25}}));
   EXPECT_EQ(screen.take(), "20/20 - 5s - 250ms/step - loss: 0.5000 - val_loss: -0.2500\n");
 }
 
@@ -141,7 +141,7 @@ TEST(ProgressBar, WritesKerasSingleLineWithVerboseTwo) {
   ProgressBar bar({.steps = 2, .verbose = 2, .output = screen.output()});
   screen.now = 100.066;
   bar.update(2);
-  bar.finish(logs({{"loss", 0.9984}, {"val_loss", -0.9926}}));
+  bar.finish(shown({{"loss", 0.9984}, {"val_loss", -0.9926}}));
   EXPECT_EQ(screen.take(), "2/2 - 0s - 33ms/step - loss: 0.9984 - val_loss: -9.9260e-01\n");
 }
 
@@ -163,7 +163,7 @@ TEST(ProgressBar, PutsValidationAndLearningRatesBehindTheRest) {
   Screen screen;
   ProgressBar bar({.steps = 1, .verbose = 2, .output = screen.output()});
   bar.update(1);
-  bar.finish(logs({{"learning_rate", 0.5}, {"loss", 1}, {"val_loss", 2}, {"weighted_mae", 3}}));
+  bar.finish(shown({{"learning_rate", 0.5}, {"loss", 1}, {"val_loss", 2}, {"weighted_mae", 3}}));
   EXPECT_EQ(screen.take(), "1/1 - 0s - 0s/step - loss: 1.0000 - weighted_mae: 3.0000 - val_loss: 2.0000 - learning_rate: 0.5000\n");
 }
 

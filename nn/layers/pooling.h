@@ -29,19 +29,12 @@ class Pooling : public Layer {
   bool largest_;
   Options options_;
 };
-
-template <int Rank, bool Largest>
-class PoolingNd : public Pooling {
- public:
-  PoolingNd() : PoolingNd(Options()) {}
-  explicit PoolingNd(Options options) : Pooling(Rank, Largest, std::move(options)) {}
-};
-using MaxPooling1D = PoolingNd<1, true>;
-using MaxPooling2D = PoolingNd<2, true>;
-using MaxPooling3D = PoolingNd<3, true>;
-using AveragePooling1D = PoolingNd<1, false>;
-using AveragePooling2D = PoolingNd<2, false>;
-using AveragePooling3D = PoolingNd<3, false>;
+using MaxPooling1D = Ranked<Pooling, 1, true>;
+using MaxPooling2D = Ranked<Pooling, 2, true>;
+using MaxPooling3D = Ranked<Pooling, 3, true>;
+using AveragePooling1D = Ranked<Pooling, 1, false>;
+using AveragePooling2D = Ranked<Pooling, 2, false>;
+using AveragePooling3D = Ranked<Pooling, 3, false>;
 
 /// The largest elements, or the means, of as many windows as the output has: window i of n goes from floor(i * size / n) to ceil((i + 1) * size / n).
 class AdaptivePooling : public Layer {
@@ -63,20 +56,12 @@ class AdaptivePooling : public Layer {
   bool largest_;
   Options options_;
 };
-
-template <int Rank, bool Largest>
-class AdaptivePoolingNd : public AdaptivePooling {
- public:
-  AdaptivePoolingNd() : AdaptivePoolingNd(Options()) {}
-  /// Throws InvalidArgumentError for sizes below 1.
-  explicit AdaptivePoolingNd(Options options) : AdaptivePooling(Rank, Largest, std::move(options)) {}
-};
-using AdaptiveMaxPooling1D = AdaptivePoolingNd<1, true>;
-using AdaptiveMaxPooling2D = AdaptivePoolingNd<2, true>;
-using AdaptiveMaxPooling3D = AdaptivePoolingNd<3, true>;
-using AdaptiveAveragePooling1D = AdaptivePoolingNd<1, false>;
-using AdaptiveAveragePooling2D = AdaptivePoolingNd<2, false>;
-using AdaptiveAveragePooling3D = AdaptivePoolingNd<3, false>;
+using AdaptiveMaxPooling1D = Ranked<AdaptivePooling, 1, true>;
+using AdaptiveMaxPooling2D = Ranked<AdaptivePooling, 2, true>;
+using AdaptiveMaxPooling3D = Ranked<AdaptivePooling, 3, true>;
+using AdaptiveAveragePooling1D = Ranked<AdaptivePooling, 1, false>;
+using AdaptiveAveragePooling2D = Ranked<AdaptivePooling, 2, false>;
+using AdaptiveAveragePooling3D = Ranked<AdaptivePooling, 3, false>;
 
 /// The largest elements, or the means, over all spatial axes; a mask leaves steps out of the means.
 class GlobalPooling : public Layer {
@@ -99,18 +84,11 @@ class GlobalPooling : public Layer {
   bool largest_;
   Options options_;
 };
-
-template <int Rank, bool Largest>
-class GlobalPoolingNd : public GlobalPooling {
- public:
-  GlobalPoolingNd() : GlobalPoolingNd(Options()) {}
-  explicit GlobalPoolingNd(Options options) : GlobalPooling(Rank, Largest, std::move(options)) {}
-};
-using GlobalMaxPooling1D = GlobalPoolingNd<1, true>;
-using GlobalMaxPooling2D = GlobalPoolingNd<2, true>;
-using GlobalMaxPooling3D = GlobalPoolingNd<3, true>;
-using GlobalAveragePooling1D = GlobalPoolingNd<1, false>;
-using GlobalAveragePooling2D = GlobalPoolingNd<2, false>;
-using GlobalAveragePooling3D = GlobalPoolingNd<3, false>;
+using GlobalMaxPooling1D = Ranked<GlobalPooling, 1, true>;
+using GlobalMaxPooling2D = Ranked<GlobalPooling, 2, true>;
+using GlobalMaxPooling3D = Ranked<GlobalPooling, 3, true>;
+using GlobalAveragePooling1D = Ranked<GlobalPooling, 1, false>;
+using GlobalAveragePooling2D = Ranked<GlobalPooling, 2, false>;
+using GlobalAveragePooling3D = Ranked<GlobalPooling, 3, false>;
 
 }  // namespace lockstep::nn

@@ -249,7 +249,7 @@ class TimeDistributed : public Layer {
   Ref<Layer> layer_;
 };
 
-/// An LSTM whose products are convolutions: (batch, steps, spatial..., channels).
+/// An LSTM whose products are convolutions: (batch, steps, spatial..., channels). Throws InvalidArgumentError for strides together with dilations.
 class ConvLSTM : public RNN {
  public:
   struct Options {
@@ -295,15 +295,8 @@ class ConvLSTM : public RNN {
   int rank_;
   Options options_;
 };
-template <int Rank>
-class ConvLSTMNd : public ConvLSTM {
- public:
-  ConvLSTMNd() : ConvLSTMNd(Options()) {}
-  /// Throws InvalidArgumentError for sizes that do not fit, or strides together with dilations.
-  explicit ConvLSTMNd(Options options) : ConvLSTM(Rank, std::move(options)) {}
-};
-using ConvLSTM1D = ConvLSTMNd<1>;
-using ConvLSTM2D = ConvLSTMNd<2>;
-using ConvLSTM3D = ConvLSTMNd<3>;
+using ConvLSTM1D = Ranked<ConvLSTM, 1>;
+using ConvLSTM2D = Ranked<ConvLSTM, 2>;
+using ConvLSTM3D = Ranked<ConvLSTM, 3>;
 
 }  // namespace lockstep::nn

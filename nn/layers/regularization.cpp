@@ -20,13 +20,12 @@ Tensor sample_key(const Generator& generator, const Shape& shape) {
   return concat(std::array{key, constant(std::vector<std::int64_t>{shape.numel() / replica->rows * replica->first_row})}, 0);
 }
 
-Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype) {
-  if (rate >= 1) return zeros(shape, dtype);
-  const Tensor uniform = random::uniform_from(sample_key(generator, shape), shape, 0.0, 1.0, float32);
-  return cast(uniform >= rate, dtype) * (1 / (1 - rate));
-}
-
 namespace {
+
+/// 0 with probability `rate`, else 1.
+Tensor kept_elements(const Generator& generator, const Shape& shape, double rate, DType dtype) {
+  return cast(random::uniform_from(sample_key(generator, shape), shape, 0.0, 1.0, float32) >= rate, dtype);
+}
 
 /// Sizes of what is drawn together; null in a configuration, -1 here: as the input.
 void noise_shape_field(Fields& f, std::optional<Ints>& noise_shape, const Layer& layer) {
@@ -46,16 +45,6 @@ void noise_shape_field(Fields& f, std::optional<Ints>& noise_shape, const Layer&
   for (const Json& size : shape) noise_shape->push_back(size.is_null() ? -1 : size.get<std::int64_t>());
 }
 
-/// That shape for inputs of shape `input`.
-Shape drawn_shape(const std::optional<Ints>& noise_shape, const Shape& input, const Layer& layer) {
-  if (!noise_shape) return input;
-  Shape shape = input;
-  if (int(noise_shape->size()) != input.ndim()) throw InvalidArgumentError("noise_shape must have as many sizes as the input, " + to_string(input), layer.class_name());
-  for (int i = 0; i < input.ndim(); ++i)
-    if (const std::int64_t size = (*noise_shape)[std::size_t(i)]; size >= 0) shape[i] = size;
-  return shape;
-}
-
 /// Name, trainable and dtype, this by its name: as Keras has it for some layers.
 void plain_fields(Fields& f, Layer& layer) {
   std::string name = layer.name();
@@ -69,26 +58,69 @@ void plain_fields(Fields& f, Layer& layer) {
   if (dtype != layer.dtype_policy().name()) layer.set_dtype_policy(dtype);
 }
 
-void require_rate(double rate, const Layer& layer) {
-  if (!(rate >= 0 && rate <= 1)) throw InvalidArgumentError("rate must be between 0 and 1, got " + std::to_string(rate), layer.class_name());
-}
-
 }  // namespace
 
-void Dropout::fields(Fields& f) {
+Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype) {
+  if (rate >= 1) return zeros(shape, dtype);
+  return kept_elements(generator, shape, rate, dtype) * (1 / (1 - rate));
+}
+
+void RatedNoise::fields(Fields& f) {
   Layer::fields(f);
-  f.field("rate", options_.rate);
-  f.field("seed", options_.seed);
-  noise_shape_field(f, options_.noise_shape, *this);
+  f.field("rate", rate_);
+  f.field("seed", seed_);
 }
-void Dropout::configured() { require_rate(options_.rate, *this); }
-void Dropout::build(const Shape& input) {
+void RatedNoise::configured() { require(rate_ >= 0 && rate_ <= 1, "rate must be between 0 and 1, got " + std::to_string(rate_)); }
+void RatedNoise::build(const Shape& input) {
   static_cast<void>(input);
-  if (options_.rate > 0) generator_ = add_generator("seed_generator", options_.seed);
+  if (rate_ > 0) generator_ = add_generator("seed_generator", seed_);
 }
-Tensor Dropout::call(const Tensor& x, const CallOptions& options) {
-  if (!options.training || !generator_) return x;
-  return x * dropout_mask(*generator_, drawn_shape(options_.noise_shape, x.shape(), *this), options_.rate, x.dtype());
+
+void Dropout::fields(Fields& f) {
+  RatedNoise::fields(f);
+  noise_shape_field(f, noise_shape_, *this);
+}
+Shape Dropout::drawn_shape(const Shape& input) const {
+  if (!noise_shape_) return input;
+  Shape shape = input;
+  require(int(noise_shape_->size()) == input.ndim(), "noise_shape must have as many sizes as the input, " + to_string(input));
+  for (int i = 0; i < input.ndim(); ++i)
+    if (const std::int64_t size = (*noise_shape_)[std::size_t(i)]; size >= 0) shape[i] = size;
+  return shape;
+}
+Tensor Dropout::noisy(const Tensor& x, const Generator& generator) const { return x * dropout_mask(generator, drawn_shape(x.shape()), rate_, x.dtype()); }
+
+Tensor AlphaDropout::noisy(const Tensor& x, const Generator& generator) const {
+  // What selu saturates at, and the affine map that gives mean and variance back.
+  const double floor = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946;
+  const double scale = 1 / std::sqrt((1 - rate_) * (1 + rate_ * floor * floor)), offset = -scale * floor * rate_;
+  const Tensor kept = kept_elements(generator, drawn_shape(x.shape()), rate_, x.dtype());
+  return (x * kept + (1 - kept) * floor) * scale + offset;
+}
+
+Tensor GaussianDropout::noisy(const Tensor& x, const Generator& generator) const {
+  return x * random::normal_from(sample_key(generator, x.shape()), x.shape(), 1, std::sqrt(rate_ / (1 - rate_)), x.dtype());
+}
+
+void SpatialDropout::fields(Fields& f) {
+  f.field("rate", rate_);
+  f.field("seed", seed_);
+  plain_fields(f, *this);
+  if (rank_ > 1) f.field("data_format", data_format_);
+}
+void SpatialDropout::configured() {
+  RatedNoise::configured();
+  spatial::require_format(data_format_);
+}
+void SpatialDropout::build(const Shape& input) {
+  require(input.ndim() == rank_ + 2, "the input needs " + std::to_string(rank_ + 2) + " axes, got " + to_string(input));
+  RatedNoise::build(input);
+}
+Tensor SpatialDropout::noisy(const Tensor& x, const Generator& generator) const {
+  Shape shape = x.shape();
+  const int first = data_format_ == "channels_first" ? 2 : 1;
+  for (int i = 0; i < rank_; ++i) shape[first + i] = 1;
+  return x * dropout_mask(generator, shape, rate_, x.dtype());
 }
 
 void GaussianNoise::fields(Fields& f) {
@@ -104,67 +136,6 @@ void GaussianNoise::build(const Shape& input) {
 Tensor GaussianNoise::call(const Tensor& x, const CallOptions& options) {
   if (!options.training || options_.stddev == 0) return x;
   return x + random::normal_from(sample_key(*generator_, x.shape()), x.shape(), 0, options_.stddev, x.dtype());
-}
-
-// ---- other noise in training
-
-void SpatialDropout::fields(Fields& f) {
-  f.field("rate", options_.rate);
-  f.field("seed", options_.seed);
-  plain_fields(f, *this);
-  if (rank_ > 1) f.field("data_format", options_.data_format);
-}
-void SpatialDropout::configured() {
-  require_rate(options_.rate, *this);
-  spatial::require_format(options_.data_format);
-}
-void SpatialDropout::build(const Shape& input) {
-  require(input.ndim() == rank_ + 2, "the input needs " + std::to_string(rank_ + 2) + " axes, got " + to_string(input));
-  if (options_.rate > 0) generator_ = add_generator("seed_generator", options_.seed);
-}
-Tensor SpatialDropout::call(const Tensor& x, const CallOptions& options) {
-  if (!options.training || !generator_) return x;
-  Shape shape = x.shape();
-  const int first = options_.data_format == "channels_first" ? 2 : 1;
-  for (int i = 0; i < rank_; ++i) shape[first + i] = 1;
-  return x * dropout_mask(*generator_, shape, options_.rate, x.dtype());
-}
-
-void GaussianDropout::fields(Fields& f) {
-  Layer::fields(f);
-  f.field("rate", options_.rate);
-  f.field("seed", options_.seed);
-}
-void GaussianDropout::configured() { require_rate(options_.rate, *this); }
-void GaussianDropout::build(const Shape& input) {
-  static_cast<void>(input);
-  if (options_.rate > 0) generator_ = add_generator("seed_generator", options_.seed);
-}
-Tensor GaussianDropout::call(const Tensor& x, const CallOptions& options) {
-  if (!options.training || !generator_) return x;
-  return x * random::normal_from(sample_key(*generator_, x.shape()), x.shape(), 1, std::sqrt(options_.rate / (1 - options_.rate)), x.dtype());
-}
-
-void AlphaDropout::fields(Fields& f) {
-  Layer::fields(f);
-  f.field("rate", options_.rate);
-  f.field("seed", options_.seed);
-  noise_shape_field(f, options_.noise_shape, *this);
-}
-void AlphaDropout::configured() { require_rate(options_.rate, *this); }
-void AlphaDropout::build(const Shape& input) {
-  static_cast<void>(input);
-  if (options_.rate > 0) generator_ = add_generator("seed_generator", options_.seed);
-}
-Tensor AlphaDropout::call(const Tensor& x, const CallOptions& options) {
-  if (!options.training || !generator_) return x;
-  // What selu saturates at, and the affine map that gives mean and variance back.
-  const double floor = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946;
-  const double scale = 1 / std::sqrt((1 - options_.rate) * (1 + options_.rate * floor * floor)), offset = -scale * floor * options_.rate;
-  const Shape shape = drawn_shape(options_.noise_shape, x.shape(), *this);
-  const Tensor uniform = random::uniform_from(sample_key(*generator_, shape), shape, 0.0, 1.0, float32);
-  const Tensor kept = cast(uniform >= options_.rate, x.dtype());
-  return (x * kept + (1 - kept) * floor) * scale + offset;
 }
 
 void ActivityRegularization::fields(Fields& f) {

@@ -3,11 +3,38 @@
 // that every step of a traced function draws anew.
 
 #include <lockstep/nn/layer.h>
+#include <lockstep/nn/layers/spatial.h>
 
 namespace lockstep::nn {
 
+/// Layers that in training put noise of a `rate` on their input, drawn from a generator of their own. Throws InvalidArgumentError for a rate outside of [0, 1].
+class RatedNoise : public Layer {
+ public:
+  struct Options {
+    double rate = 0.5;
+    std::optional<std::int64_t> seed = {};
+    std::string name = {};
+    DTypePolicy dtype = {};
+  };
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  explicit RatedNoise(Options options) : Layer(options.name, options.dtype), rate_(options.rate), seed_(options.seed) { RatedNoise::configured(); }
+  void build(const Shape& input) override;
+  Tensor call(const Tensor& x, const CallOptions& options) override { return options.training && generator_ ? noisy(x, *generator_) : x; }
+  /// Called in training, for a rate over 0.
+  virtual Tensor noisy(const Tensor& x, const Generator& generator) const = 0;
+
+  double rate_;
+  std::optional<std::int64_t> seed_;
+
+ private:
+  std::optional<Generator> generator_;
+};
+
 /// In training a fraction `rate` of the elements becomes 0 and the others grow by 1 / (1 - rate).
-class Dropout : public Layer {
+class Dropout : public RatedNoise {
  public:
   struct Options {
     double rate = 0.5;
@@ -17,46 +44,41 @@ class Dropout : public Layer {
     std::string name = {};
     DTypePolicy dtype = {};
   };
-  Dropout() = default;
-  /// Throws InvalidArgumentError for a rate outside of [0, 1].
-  explicit Dropout(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { Dropout::configured(); }
+  Dropout() : Dropout(Options()) {}
+  explicit Dropout(Options options) : RatedNoise({options.rate, options.seed, options.name, options.dtype}), noise_shape_(std::move(options.noise_shape)) {}
   explicit Dropout(double rate) : Dropout(Options{.rate = rate}) {}
   void fields(Fields& f) override;
-  void configured() override;
 
  protected:
-  void build(const Shape& input) override;
-  Tensor call(const Tensor& x, const CallOptions& options) override;
+  Tensor noisy(const Tensor& x, const Generator& generator) const override;
+  /// What is drawn for inputs of that shape.
+  Shape drawn_shape(const Shape& input) const;
 
  private:
-  Options options_;
-  std::optional<Generator> generator_;
+  std::optional<Ints> noise_shape_;
 };
 
-/// In training, normal noise is added.
-class GaussianNoise : public Layer {
+/// Dropout to the value at which selu saturates, scaled so that mean and variance stay.
+class AlphaDropout : public Dropout {
  public:
-  struct Options {
-    double stddev = 0;
-    std::optional<std::int64_t> seed = {};
-    std::string name = {};
-  };
-  GaussianNoise() = default;
-  explicit GaussianNoise(Options options) : Layer(options.name), options_(std::move(options)) { GaussianNoise::configured(); }
-  void fields(Fields& f) override;
-  void configured() override;
+  using Dropout::Dropout;
 
  protected:
-  void build(const Shape& input) override;
-  Tensor call(const Tensor& x, const CallOptions& options) override;
+  Tensor noisy(const Tensor& x, const Generator& generator) const override;
+};
 
- private:
-  Options options_;
-  std::optional<Generator> generator_;
+/// In training, elements are multiplied by normal noise of mean 1 and variance rate / (1 - rate).
+class GaussianDropout : public RatedNoise {
+ public:
+  GaussianDropout() : GaussianDropout(Options()) {}
+  explicit GaussianDropout(Options options) : RatedNoise(std::move(options)) {}
+
+ protected:
+  Tensor noisy(const Tensor& x, const Generator& generator) const override;
 };
 
 /// Dropout of whole channels: of one to three spatial axes.
-class SpatialDropout : public Layer {
+class SpatialDropout : public RatedNoise {
  public:
   struct Options {
     double rate = 0.5;
@@ -69,57 +91,29 @@ class SpatialDropout : public Layer {
   void configured() override;
 
  protected:
-  SpatialDropout(int rank, Options options) : Layer(options.name, options.dtype), rank_(rank), options_(std::move(options)) { SpatialDropout::configured(); }
+  SpatialDropout(int rank, Options options)
+      : RatedNoise({options.rate, options.seed, options.name, options.dtype}), rank_(rank), data_format_(std::move(options.data_format)) { SpatialDropout::configured(); }
   void build(const Shape& input) override;
-  Tensor call(const Tensor& x, const CallOptions& options) override;
+  Tensor noisy(const Tensor& x, const Generator& generator) const override;
 
  private:
   int rank_;
-  Options options_;
-  std::optional<Generator> generator_;
+  std::string data_format_;
 };
-template <int Rank>
-class SpatialDropoutNd : public SpatialDropout {
- public:
-  SpatialDropoutNd() : SpatialDropoutNd(Options()) {}
-  /// Throws InvalidArgumentError for a rate outside of [0, 1].
-  explicit SpatialDropoutNd(Options options) : SpatialDropout(Rank, std::move(options)) {}
-};
-using SpatialDropout1D = SpatialDropoutNd<1>;
-using SpatialDropout2D = SpatialDropoutNd<2>;
-using SpatialDropout3D = SpatialDropoutNd<3>;
+using SpatialDropout1D = Ranked<SpatialDropout, 1>;
+using SpatialDropout2D = Ranked<SpatialDropout, 2>;
+using SpatialDropout3D = Ranked<SpatialDropout, 3>;
 
-/// In training, elements are multiplied by normal noise of mean 1 and variance rate / (1 - rate).
-class GaussianDropout : public Layer {
+/// In training, normal noise is added.
+class GaussianNoise : public Layer {
  public:
   struct Options {
-    double rate = 0.5;
+    double stddev = 0;
     std::optional<std::int64_t> seed = {};
     std::string name = {};
-    DTypePolicy dtype = {};
   };
-  GaussianDropout() = default;
-  /// Throws InvalidArgumentError for a rate outside of [0, 1].
-  explicit GaussianDropout(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { GaussianDropout::configured(); }
-  void fields(Fields& f) override;
-  void configured() override;
-
- protected:
-  void build(const Shape& input) override;
-  Tensor call(const Tensor& x, const CallOptions& options) override;
-
- private:
-  Options options_;
-  std::optional<Generator> generator_;
-};
-
-/// Dropout to the value at which selu saturates, scaled so that mean and variance stay.
-class AlphaDropout : public Layer {
- public:
-  using Options = Dropout::Options;
-  AlphaDropout() = default;
-  /// Throws InvalidArgumentError for a rate outside of [0, 1].
-  explicit AlphaDropout(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { AlphaDropout::configured(); }
+  GaussianNoise() = default;
+  explicit GaussianNoise(Options options) : Layer(options.name), options_(std::move(options)) { GaussianNoise::configured(); }
   void fields(Fields& f) override;
   void configured() override;
 

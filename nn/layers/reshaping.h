@@ -85,15 +85,9 @@ class UpSampling : public Layer {
   int rank_;
   Options options_;
 };
-template <int Rank>
-class UpSamplingNd : public UpSampling {
- public:
-  UpSamplingNd() : UpSamplingNd(Options()) {}
-  explicit UpSamplingNd(Options options) : UpSampling(Rank, std::move(options)) {}
-};
-using UpSampling1D = UpSamplingNd<1>;
-using UpSampling2D = UpSamplingNd<2>;
-using UpSampling3D = UpSamplingNd<3>;
+using UpSampling1D = Ranked<UpSampling, 1>;
+using UpSampling2D = Ranked<UpSampling, 2>;
+using UpSampling3D = Ranked<UpSampling, 3>;
 
 /// Elements before and after each spatial axis: one number for all, one per axis, or {before, after} per axis.
 struct Margins {
@@ -108,6 +102,7 @@ struct Margins {
 class Framing : public Layer {
  public:
   struct Options {
+    /// Keras's "padding" ("cropping").
     Margins margins = 1;
     std::string data_format = "channels_last";
     std::string name = {};
@@ -124,18 +119,11 @@ class Framing : public Layer {
   bool crops_;
   Options options_;
 };
-template <int Rank, bool Crops>
-class FramingNd : public Framing {
- public:
-  FramingNd() : FramingNd(Options()) {}
-  /// `.margins` is Keras's "padding" ("cropping").
-  explicit FramingNd(Options options) : Framing(Rank, Crops, std::move(options)) {}
-};
-using ZeroPadding1D = FramingNd<1, false>;
-using ZeroPadding2D = FramingNd<2, false>;
-using ZeroPadding3D = FramingNd<3, false>;
-using Cropping1D = FramingNd<1, true>;
-using Cropping2D = FramingNd<2, true>;
-using Cropping3D = FramingNd<3, true>;
+using ZeroPadding1D = Ranked<Framing, 1, false>;
+using ZeroPadding2D = Ranked<Framing, 2, false>;
+using ZeroPadding3D = Ranked<Framing, 3, false>;
+using Cropping1D = Ranked<Framing, 1, true>;
+using Cropping2D = Ranked<Framing, 2, true>;
+using Cropping3D = Ranked<Framing, 3, true>;
 
 }  // namespace lockstep::nn

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <initializer_list>
 #include <string>
+#include <utility>
 
 #include <lockstep/tensor/ops.h>
 
@@ -19,6 +20,16 @@ struct Sizes {
   /// One for each of `rank` axes. Throws InvalidArgumentError for another number of sizes, or one below `least`.
   void spread(int rank, const char* what, std::int64_t least = 1);
   Ints values = {};
+};
+
+/// A layer that its base is for a number of axes, and a kind, which it takes before the options: of 1, 2 or 3 axes; of the largest or of means.
+template <class Base, auto... Kind>
+class Ranked : public Base {
+ public:
+  using Options = typename Base::Options;
+  Ranked() : Ranked(Options()) {}
+  /// Throws InvalidArgumentError for options that do not fit.
+  explicit Ranked(Options options) : Base(Kind..., std::move(options)) {}
 };
 
 namespace spatial {

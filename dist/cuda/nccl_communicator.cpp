@@ -95,6 +95,11 @@ void close(void* handle) noexcept {
   if (each->comm) static_cast<void>(ncclCommDestroy(each->comm));
 }
 
+void copy(void* handle, void* to, const void* from, std::size_t nbytes, runtime::Copy kind) {
+  const Current current(of(handle).device);
+  runtime::copy(to, from, nbytes, kind, of(handle).stream);
+}
+
 const NcclTable& table() {
   static const NcclTable all{
       .open = open,
@@ -137,9 +142,9 @@ const NcclTable& table() {
           [](void* handle, void* data, std::size_t nbytes, int root) {
             settle(of(handle), ncclBroadcast(data, data, nbytes, ncclUint8, root, of(handle).comm, of(handle).stream), "ncclBroadcast");
           },
-      .copy_on_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::on_device, of(handle).stream); },
-      .copy_to_host = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::device_to_host, of(handle).stream); },
-      .copy_to_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { runtime::copy(to, from, nbytes, runtime::Copy::host_to_device, of(handle).stream); },
+      .copy_on_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { copy(handle, to, from, nbytes, runtime::Copy::on_device); },
+      .copy_to_host = [](void* handle, void* to, const void* from, std::size_t nbytes) { copy(handle, to, from, nbytes, runtime::Copy::device_to_host); },
+      .copy_to_device = [](void* handle, void* to, const void* from, std::size_t nbytes) { copy(handle, to, from, nbytes, runtime::Copy::host_to_device); },
       .mark = [](void* handle) -> void* {
         const Current current(of(handle).device);
         return runtime::record(of(handle).stream);

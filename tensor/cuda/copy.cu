@@ -62,8 +62,7 @@ __global__ void transpose_planes(Planes<T> p) {
 template <class T>
 void run_planes(const Planes<T>& p) {
   const std::int64_t blocks = p.planes * ((p.rows + kTile - 1) / kTile) * ((p.columns + kTile - 1) / kTile);
-  transpose_planes<<<unsigned(std::min(blocks, kMostBlocks)), dim3(kTile, 8), 0, current_stream()>>>(p);
-  check_launch("a transposition");
+  launch("a transposition", transpose_planes<T>, blocks, dim3(kTile, 8), p);
 }
 #endif
 

@@ -88,8 +88,6 @@ void enqueue(std::function<void()> work);
 #else
 /// Throws the typed error for a failed call, naming it: ResourceExhaustedError for memory, UnavailableError for a missing or lost device.
 void check(cudaError_t code, const char* what);
-/// After a kernel's <<<>>>.
-inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
 #endif
 
 }  // namespace lockstep::cuda

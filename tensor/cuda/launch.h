@@ -38,6 +38,13 @@ void for_each(std::int64_t n, const F& f) {
   });
 }
 #else
+/// (Not <<<>>>: what that did is told only by the thread's last error, where a library may have left one of its own.)
+template <class... Parameters>
+void launch(const char* what, void (*kernel)(Parameters...), std::int64_t blocks, dim3 threads, std::type_identity_t<Parameters>... arguments) {
+  void* pointers[] = {&arguments...};
+  check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(unsigned(std::min(blocks, kMostBlocks))), threads, pointers, 0, current_stream()), what);
+}
+
 template <class F>
 __global__ void __launch_bounds__(kBlock) for_each_kernel(std::int64_t n, F f) {
   for (std::int64_t i = std::int64_t(blockIdx.x) * kBlock + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * kBlock) f(i);
@@ -46,8 +53,7 @@ __global__ void __launch_bounds__(kBlock) for_each_kernel(std::int64_t n, F f) {
 template <class F>
 void for_each(std::int64_t n, const F& f) {
   if (n <= 0) return;
-  for_each_kernel<<<unsigned(std::min((n + kBlock - 1) / kBlock, kMostBlocks)), kBlock, 0, current_stream()>>>(n, f);
-  check_launch("a kernel over elements");
+  launch("a kernel over elements", for_each_kernel<F>, (n + kBlock - 1) / kBlock, kBlock, n, f);
 }
 #endif
 
@@ -161,8 +167,7 @@ __global__ void __launch_bounds__(kBlock) fold_kernel(FoldPlan p, A start, Load 
 template <class A, class Load, class Combine, class Store>
 void launch_fold(const FoldPlan& p, A start, const Load& load, const Combine& combine, const Store& store) {
   const std::int64_t blocks = (p.kept + p.width - 1) / p.width * p.chunks;
-  fold_kernel<<<unsigned(std::min(blocks, kMostBlocks)), kBlock, 0, current_stream()>>>(p, start, load, combine, store);
-  check_launch("a reduction");
+  launch("a reduction", fold_kernel<A, Load, Combine, Store>, blocks, kBlock, p, start, load, combine, store);
 }
 #endif
 

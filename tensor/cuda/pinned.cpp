@@ -61,6 +61,7 @@ void* allocate_pinned(std::size_t nbytes) {
       return memory;
     }
   }
+  choose_some_device();
   void* memory = runtime::allocate_pinned(size);
   if (!memory) throw ResourceExhaustedError("out of memory: cannot pin " + std::to_string(size) + " bytes of host memory");
   const std::lock_guard lock(all.mutex);

@@ -73,7 +73,7 @@ void copy_between(int to_device, void* to, int from_device, const void* from, st
   order(to_device, target, from_device, source);
   {
     const Current current(to_device);
-    runtime::copy(to, from, nbytes, runtime::Copy::between_devices, target);
+    runtime::copy_between(to_device, to, from_device, from, nbytes, target);
   }
   order(from_device, source, to_device, target);
 }
@@ -131,7 +131,15 @@ const DevicePlugin& table() {
       .end_capture = end_capture,
       .cancel_capture = cancel_capture,
       .launch_graph = launch_graph,
-      .destroy_graph = [](void* graph) noexcept { runtime::destroy(static_cast<runtime::Graph*>(graph)); },
+      .destroy_graph =
+          [](void* graph) noexcept {
+            try {
+              choose_some_device();
+            } catch (const std::exception&) {
+              return;  // A lost device has no graphs.
+            }
+            runtime::destroy(static_cast<runtime::Graph*>(graph));
+          },
       .nccl = &nccl_table(),
   };
   return plugin;

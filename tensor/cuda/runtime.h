@@ -39,12 +39,14 @@ void* allocate_pinned(std::size_t nbytes);
 void free_pinned(void* memory) noexcept;
 
 /// `from` of host_to_device, and `to` of device_to_host, are pinned: the copy happens when the stream comes to it.
-enum class Copy { host_to_device, device_to_host, on_device, between_devices };
+enum class Copy { host_to_device, device_to_host, on_device };
 void copy(void* to, const void* from, std::size_t nbytes, Copy kind, Stream stream);
+void copy_between(int to_device, void* to, int from_device, const void* from, std::size_t nbytes, Stream stream);
 void set_bytes(void* to, int byte, std::size_t nbytes, Stream stream);
 
 /// Throws what went wrong in anything that was enqueued.
 void wait(Stream stream);
+/// On the stream's device, which is current. The other calls on an event are for any thread.
 Event* record(Stream stream);
 void wait(Event* event);
 bool done(Event* event);

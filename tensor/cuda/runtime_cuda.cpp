@@ -11,6 +11,7 @@
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/runtime.h>
+#include <lockstep/tensor/cuda/stream.h>
 
 namespace lockstep::cuda {
 
@@ -28,8 +29,10 @@ void check(cudaError_t code, const char* what) {
 
 namespace runtime {
 
+/// With its device: a call on an event from a thread without a device would make a context on GPU 0.
 struct Event {
-  cudaEvent_t event;
+  cudaEvent_t event = nullptr;
+  int device = 0;
 };
 struct Graph {
   cudaGraphExec_t executable;
@@ -136,8 +139,12 @@ void* allocate_pinned(std::size_t nbytes) {
 void free_pinned(void* memory) noexcept { static_cast<void>(cudaFreeHost(memory)); }
 
 void copy(void* to, const void* from, std::size_t nbytes, Copy kind, Stream stream) {
-  constexpr cudaMemcpyKind kinds[] = {cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault};
+  constexpr cudaMemcpyKind kinds[] = {cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice};
   check(cudaMemcpyAsync(to, from, nbytes, kinds[int(kind)], stream), "cudaMemcpyAsync");
+}
+/// (A plain copy needs access between the pools of the two devices, which a pool does not give by itself.)
+void copy_between(int to_device, void* to, int from_device, const void* from, std::size_t nbytes, Stream stream) {
+  check(cudaMemcpyPeerAsync(to, to_device, from, from_device, nbytes, stream), "cudaMemcpyPeerAsync");
 }
 
 void set_bytes(void* to, int byte, std::size_t nbytes, Stream stream) { check(cudaMemsetAsync(to, byte, nbytes, stream), "cudaMemsetAsync"); }
@@ -146,6 +153,7 @@ void wait(Stream stream) { check(cudaStreamSynchronize(stream), "cudaStreamSynch
 
 Event* record(Stream stream) {
   auto event = std::make_unique<Event>();
+  event->device = current_device();
   check(cudaEventCreateWithFlags(&event->event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
   if (const cudaError_t code = cudaEventRecord(event->event, stream); code != cudaSuccess) {
     static_cast<void>(cudaEventDestroy(event->event));
@@ -153,14 +161,28 @@ Event* record(Stream stream) {
   }
   return event.release();
 }
-void wait(Event* event) { check(cudaEventSynchronize(event->event), "cudaEventSynchronize"); }
+void wait(Event* event) {
+  const Current current(event->device);
+  check(cudaEventSynchronize(event->event), "cudaEventSynchronize");
+}
 bool done(Event* event) {
+  const Current current(event->device);
   const cudaError_t code = cudaEventQuery(event->event);
-  if (code != cudaErrorNotReady) check(code, "cudaEventQuery");
-  return code == cudaSuccess;
+  if (code == cudaErrorNotReady) {
+    static_cast<void>(cudaGetLastError());  // or the check behind the next launch would find it
+    return false;
+  }
+  check(code, "cudaEventQuery");
+  return true;
 }
 void destroy(Event* event) noexcept {
-  if (event) static_cast<void>(cudaEventDestroy(event->event));
+  if (!event) return;
+  try {
+    const Current current(event->device);
+    static_cast<void>(cudaEventDestroy(event->event));
+  } catch (const std::exception&) {
+    // A lost device has no events.
+  }
   delete event;
 }
 void order_after(Stream stream, Event* event) { check(cudaStreamWaitEvent(stream, event->event, 0), "cudaStreamWaitEvent"); }

@@ -1,6 +1,7 @@
 // A device made of this process's memory, for tests on machines without a GPU. It is as asynchronous as a device can be: nothing that is enqueued runs
 // before somebody waits. Its memory is a mapping that can be touched only while enqueued work runs, filled with NaN (0xff) when it is handed out and
-// when it is given back, with guard bytes behind each block. A kernel on the host that reads device memory is a segmentation fault.
+// when it is given back, with guard bytes behind each block. A kernel on the host that reads device memory is a segmentation fault. What CUDA refuses while
+// a thread captures a graph is refused, and the devices on which the runtime would make a context are remembered.
 
 #include <sys/mman.h>
 
@@ -18,6 +19,7 @@
 #include <lockstep/tensor/base/error.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/runtime.h>
+#include <lockstep/tensor/cuda/stream.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define LOCKSTEP_EMULATED_ASAN 1
@@ -43,6 +45,7 @@ namespace lockstep::cuda::runtime {
 struct Event {
   Stream stream;
   std::uint64_t position;
+  int device;
 };
 struct Graph {
   std::shared_ptr<std::vector<std::function<void()>>> work;
@@ -73,6 +76,7 @@ struct Emulation {
   std::map<int, Arena> arenas;
   int depth = 0;  // of enqueued work that runs
   std::uint64_t waits = 0;  // for all that a stream had
+  std::uint64_t contexts = 0;  // a bit for each device that was current in a call that needs a context
 };
 Emulation& emulation() {
   static auto* instance = new Emulation;
@@ -83,6 +87,22 @@ using Hold = std::lock_guard<std::recursive_mutex>;
 int& current() {
   thread_local int device = 0;
   return device;
+}
+
+/// Any call but the few that only ask: on a GPU it makes a context on the thread's current device, which is 0 in a thread that chose none.
+void use_context() {
+  const Hold hold(emulation().mutex);
+  emulation().contexts |= std::uint64_t(1) << current();
+}
+
+bool& captures() {
+  thread_local bool now = false;
+  return now;
+}
+/// A call that makes the capture of this thread invalid.
+void not_while_capturing(const char* what) {
+  use_context();
+  if (captures()) throw InternalError(std::string(what) + " was called while a graph was captured");
 }
 
 Arena& arena_of(int device) {
@@ -195,12 +215,14 @@ void set_device(int device) { current() = device; }
 int compute_capability() { return 0; }
 
 Stream create_stream() {
+  use_context();
   auto* stream = new CUstream_st;
   stream->device = current();
   return stream;
 }
 
 void* allocate(std::size_t nbytes, Stream stream) {
+  not_while_capturing("allocate");
   const Hold hold(emulation().mutex);
   Arena& arena = arena_of(stream->device);
   const std::size_t size = (nbytes + kAligned - 1) / kAligned * kAligned + kAligned;
@@ -226,6 +248,7 @@ void* allocate(std::size_t nbytes, Stream stream) {
 }
 
 void free(void* memory, Stream stream) noexcept {
+  use_context();
   const Hold hold(emulation().mutex);
   Arena& arena = arena_of(stream->device);
   auto* at = static_cast<std::byte*>(memory);
@@ -262,12 +285,17 @@ void memory(std::size_t& free, std::size_t& total) {
   free = total - std::min(total, arena_of(current()).in_use);
 }
 
-void* allocate_pinned(std::size_t nbytes) { return std::aligned_alloc(kAligned, (nbytes + kAligned - 1) / kAligned * kAligned); }
+void* allocate_pinned(std::size_t nbytes) {
+  not_while_capturing("allocate_pinned");
+  return std::aligned_alloc(kAligned, (nbytes + kAligned - 1) / kAligned * kAligned);
+}
 void free_pinned(void* memory) noexcept { std::free(memory); }
 
 void copy(void* to, const void* from, std::size_t nbytes, Copy, Stream stream) {
+  use_context();
   push(stream, [=] { std::memmove(to, from, nbytes); });
 }
+void copy_between(int, void* to, int, const void* from, std::size_t nbytes, Stream stream) { copy(to, from, nbytes, Copy::on_device, stream); }
 void set_bytes(void* to, int byte, std::size_t nbytes, Stream stream) {
   push(stream, [=] { std::memset(to, byte, nbytes); });
 }
@@ -279,43 +307,61 @@ void throw_failure(Stream stream) {
 }  // namespace
 
 void wait(Stream stream) {
+  not_while_capturing("wait for a stream");
   const Hold hold(emulation().mutex);
   ++emulation().waits;
   run_until(stream, stream->enqueued);
   throw_failure(stream);
 }
 Event* record(Stream stream) {
+  use_context();
   const Hold hold(emulation().mutex);
-  return new Event{stream, stream->enqueued};
+  return new Event{stream, stream->enqueued, current()};
 }
 void wait(Event* event) {
+  const Current device(event->device);
+  not_while_capturing("wait for an event");
   const Hold hold(emulation().mutex);
   run_until(event->stream, event->position);
   throw_failure(event->stream);
 }
 bool done(Event* event) {
+  const Current device(event->device);
+  not_while_capturing("done");
   const Hold hold(emulation().mutex);
   return event->stream->finished >= event->position;
 }
-void destroy(Event* event) noexcept { delete event; }
+void destroy(Event* event) noexcept {
+  if (!event) return;
+  const Current device(event->device);
+  use_context();
+  delete event;
+}
 void order_after(Stream stream, Event* event) {
   push(stream, [other = event->stream, position = event->position] { run_until(other, position); });
 }
 
 void begin_capture(Stream stream) {
+  use_context();
   const Hold hold(emulation().mutex);
   stream->recording = std::make_shared<std::vector<std::function<void()>>>();
+  captures() = true;
 }
 Graph* end_capture(Stream stream) {
   const Hold hold(emulation().mutex);
+  captures() = false;
   return new Graph{std::exchange(stream->recording, nullptr)};
 }
 void launch(Graph* graph, Stream stream) {
+  use_context();
   push(stream, [work = graph->work] {
     for (const auto& each : *work) each();
   });
 }
-void destroy(Graph* graph) noexcept { delete graph; }
+void destroy(Graph* graph) noexcept {
+  use_context();
+  delete graph;
+}
 
 }  // namespace lockstep::cuda::runtime
 
@@ -328,4 +374,10 @@ extern "C" std::uint64_t lockstep_emulated_waits() {
   using lockstep::cuda::runtime::emulation;
   const std::lock_guard lock(emulation().mutex);
   return emulation().waits;
+}
+/// A bit for each device on which a context would have been made since this was asked last: for tests as well.
+extern "C" std::uint64_t lockstep_emulated_contexts() {
+  using lockstep::cuda::runtime::emulation;
+  const std::lock_guard lock(emulation().mutex);
+  return std::exchange(emulation().contexts, 0);
 }

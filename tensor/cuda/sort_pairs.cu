@@ -15,6 +15,7 @@ namespace {
 #ifndef LOCKSTEP_CUDA_EMULATED
 /// Bytes that CUB asks for, or what it does with them.
 std::size_t radix_sort(void* memory, std::size_t nbytes, cub::DoubleBuffer<std::uint64_t>& keys, cub::DoubleBuffer<std::uint32_t>& places, std::int64_t n, int bits) {
+  static_cast<void>(cudaGetLastError());  // CUB takes an error that another library left for its own
   check(cub::DeviceRadixSort::SortPairs(memory, nbytes, keys, places, std::uint32_t(n), 0, bits, current_stream()), "cub::DeviceRadixSort::SortPairs");
   return nbytes;
 }

@@ -1,5 +1,6 @@
 #include <lockstep/tensor/cuda/stream.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -14,8 +15,8 @@ namespace {
 constexpr int kMostDevices = 64;
 
 struct ThreadState {
-  int device = 0;
-  bool set = false;                                         // has the runtime been told?
+  int device = kNoDevice;
+  int told = kNoDevice;                                     // what the runtime holds for this thread's
   std::array<runtime::Stream, kMostDevices> capture{};      // by device: what graphs are captured from, once there was one
   runtime::Stream capturing = nullptr;                      // one of them
   int captured = 0;                                         // its device
@@ -26,6 +27,7 @@ ThreadState& thread_state() {
 }
 
 struct Streams {
+  std::atomic<int> first = kNoDevice;  // that any thread chose
   std::mutex mutex;
   std::array<std::atomic<runtime::Stream>, kMostDevices> compute{};
 };
@@ -38,12 +40,26 @@ Streams& streams() {
 
 int set_current_device(int device) {
   ThreadState& state = thread_state();
-  if (state.set && state.device == device) return device;
-  runtime::set_device(device);
-  const int previous = state.device;
-  state.device = device;
-  state.set = true;
+  const int previous = std::exchange(state.device, device);
+  if (device == kNoDevice || state.told == device) return previous;
+  try {
+    runtime::set_device(device);
+  } catch (...) {
+    state.device = previous;
+    throw;
+  }
+  state.told = device;
+  int none = kNoDevice;
+  streams().first.compare_exchange_strong(none, device);
   return previous;
+}
+
+void choose_some_device() {
+  const ThreadState& state = thread_state();
+  if (state.told != kNoDevice) return;
+  const Device chosen = default_device();
+  const int first = streams().first.load();
+  set_current_device(set_current_device(!chosen.is_cpu() ? chosen.index() : first != kNoDevice ? first : 0));
 }
 
 runtime::Stream compute_stream(int device) {
@@ -60,9 +76,9 @@ runtime::Stream compute_stream(int device) {
 
 Stream current_stream() {
   const ThreadState& state = thread_state();
-  return state.capturing && state.captured == state.device ? state.capturing : compute_stream(state.device);
+  return state.capturing && state.captured == state.device ? state.capturing : compute_stream(current_device());
 }
-int current_device() { return thread_state().device; }
+int current_device() { return std::max(0, thread_state().device); }
 bool capturing() { return thread_state().capturing != nullptr; }
 
 void order(int device, runtime::Stream later, int earlier_device, runtime::Stream earlier) {

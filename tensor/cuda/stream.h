@@ -6,8 +6,13 @@
 
 namespace lockstep::cuda {
 
-/// Makes the device the thread's; returns the one before.
+/// What a thread has that never chose a device.
+inline constexpr int kNoDevice = -1;
+/// Makes the device the thread's; returns the one before, or kNoDevice. kNoDevice only forgets the choice: to choose a device makes a context on it, and a
+/// thread that works for one GPU must not leave one on another.
 int set_current_device(int device);
+/// For calls that name no device, from any thread: makes the device that this process works with the thread's, unless it has one.
+void choose_some_device();
 /// The stream of a device on which everything runs.
 runtime::Stream compute_stream(int device);
 

@@ -99,8 +99,7 @@ Names names_of(ConvolutionPart part) {
   }
 }
 
-std::shared_ptr<const dnn::Plan> make_plan(const Convolution& c, ConvolutionPart part, DType dtype, std::string_view op) {
-  const Check check{describe(c, part, dtype), op};
+std::shared_ptr<const dnn::Plan> make_plan(const Convolution& c, ConvolutionPart part, DType dtype, const Check& check) {
   const Descriptor x = tensor(kX, c.batch, c.in_channels, spatial(c, c.in), dtype, check), w = tensor(kW, c.out_channels, c.in_channels / c.groups, spatial(c, c.kernel), dtype, check),
                    y = tensor(kY, c.batch, c.out_channels, spatial(c, c.out), dtype, check), window = window_of(c, check);
   const Names names = names_of(part);
@@ -125,7 +124,10 @@ std::optional<BoundConvolution> BoundConvolution::find(const Convolution& c, Con
   for (const auto* sizes : {&c.in, &c.kernel, &c.stride, &c.dilation, &c.before, &c.after}) key.insert(key.end(), sizes->begin(), sizes->end());
   const std::lock_guard lock(mutex);
   auto found = plans->find(key);
-  if (found == plans->end()) found = plans->emplace(key, make_plan(c, part, dtype, op)).first;
+  if (found == plans->end()) {
+    const Check check{describe(c, part, dtype), op};
+    found = plans->emplace(key, dnn::plan_or_warning(check, [&] { return make_plan(c, part, dtype, check); })).first;
+  }
   if (!found->second) return std::nullopt;
   BoundConvolution result;
   result.plan_ = found->second;

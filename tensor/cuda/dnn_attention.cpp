@@ -230,12 +230,13 @@ struct Scratch {
   }
 };
 
-std::shared_ptr<const dnn::Plan> make_plan(const Sizes& s, bool gradient, bool accumulated, DType dtype, std::string_view op) {
-  const Check check{describe(s, gradient, dtype), op};
+std::shared_ptr<const dnn::Plan> make_plan(const Sizes& s, bool gradient, bool accumulated, DType dtype, const Check& check) {
   Graph graph(check);
   if (gradient) add_gradient(graph, s, dnn::data_type(dtype), accumulated);
   else add_forward(graph, s, dnn::data_type(dtype));
-  return graph.ok() ? dnn::plan_for(graph.operations(), dtype, check) : nullptr;
+  // As much memory as the scores take twice, which attention.cu's own steps need as well: what gives the same bits in every run keeps some of them.
+  const std::int64_t most = std::max(std::int64_t(256) << 20, 2 * s.batch * s.heads * s.rows * s.keys * std::int64_t(itemsize(dtype)));
+  return graph.ok() ? dnn::plan_for(graph.operations(), dtype, check, most) : nullptr;
 }
 
 }  // namespace
@@ -248,7 +249,10 @@ std::optional<BoundAttention> BoundAttention::find(const Sizes& s, bool gradient
   const Axes key{current_device(), gradient, std::int64_t(dtype), deterministic(), s.batch, s.rows, s.keys, s.heads, s.dim, s.value_dim, s.causal};
   const std::lock_guard lock(mutex);
   auto found = plans->find(key);
-  if (found == plans->end()) found = plans->emplace(key, make_plan(s, gradient, accumulated, dtype, op)).first;
+  if (found == plans->end()) {
+    const Check check{describe(s, gradient, dtype), op};
+    found = plans->emplace(key, dnn::plan_or_warning(check, [&] { return make_plan(s, gradient, accumulated, dtype, check); })).first;
+  }
   if (!found->second) return std::nullopt;
   BoundAttention result;
   result.sizes_ = s;

@@ -43,7 +43,7 @@ std::vector<Descriptor> configurations(const Descriptor& graph, cudnnBackendHeur
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
   std::vector<Descriptor> result;
   if (!heuristics.try_finalize()) return result;
-  constexpr std::int64_t kMost = 16;
+  constexpr std::int64_t kMost = 64;  // for float32 without TF32 all of the first ones may be refused
   std::vector<cudnnBackendDescriptor_t> handles;
   for (std::int64_t i = 0; i < kMost; ++i) {
     result.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, check);
@@ -55,33 +55,34 @@ std::vector<Descriptor> configurations(const Descriptor& graph, cudnnBackendHeur
   return result;
 }
 
-constexpr std::int64_t kMostWorkspace = std::int64_t(256) << 20;
-
 }  // namespace
 
 void Check::operator()(cudnnStatus_t status, const char* what) const {
   if (status != CUDNN_STATUS_SUCCESS) refuse(status, what, call, op);
 }
 
-cudnnHandle_t handle(const Check& check) {
-  struct Handles {
-    std::map<int, cudnnHandle_t> by_device;
-    ~Handles() {
-      for (const auto& [device, each] : by_device) cudnnDestroy(each);
-    }
+Handle::Handle(const Check& check) {
+  struct Owned {
+    std::mutex mutex;
+    cudnnHandle_t handle = nullptr;
   };
-  thread_local Handles handles;
-  cudnnHandle_t& each = handles.by_device[current_device()];
-  if (!each) check(cudnnCreate(&each), "cudnnCreate");
-  check(cudnnSetStream(each, current_stream()), "cudnnSetStream");
-  return each;
+  static std::mutex mutex;
+  static auto* all = new std::map<int, Owned>;  // for the life of the process
+  std::unique_lock lock(mutex);
+  Owned& own = (*all)[current_device()];
+  lock.unlock();
+  lock_ = std::unique_lock(own.mutex);
+  if (!own.handle) check(cudnnCreate(&own.handle), "cudnnCreate");
+  check(cudnnSetStream(own.handle, current_stream()), "cudnnSetStream");
+  handle_ = own.handle;
 }
 
-std::shared_ptr<const Plan> plan_for(std::span<const Descriptor> operations, DType dtype, Check named) {
+std::shared_ptr<const Plan> plan_for(std::span<const Descriptor> operations, DType dtype, Check named, std::int64_t most_workspace) {
   auto result = std::make_shared<Plan>(std::move(named));
   const Check& check = result->check;
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, check);
-  const cudnnHandle_t library = handle(check);
+  const Handle owned(check);
+  const cudnnHandle_t library = owned.get();
   std::vector<cudnnBackendDescriptor_t> handles;
   for (const Descriptor& each : operations) handles.push_back(each.get());
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::int64_t(handles.size()), handles.data());
@@ -96,7 +97,7 @@ std::shared_ptr<const Plan> plan_for(std::span<const Descriptor> operations, DTy
       if (!plan.try_finalize()) continue;
       std::int64_t count = 0;
       check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &result->workspace), "cudnnBackendGetAttribute");
-      if (result->workspace > kMostWorkspace) continue;
+      if (result->workspace > most_workspace) continue;
       result->config = std::move(config);  // cuDNN does not say that a plan outlives it
       result->plan = std::move(plan);
       return result;
@@ -111,7 +112,8 @@ void enqueue(const Plan& plan, std::span<const std::int64_t> ids, std::span<cons
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, std::int64_t(ids.size()), ids.data());
   pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
   pack.finalize();
-  check(cudnnBackendExecute(handle(check), plan.plan->get(), pack.get()), "cudnnBackendExecute");
+  const Handle library(check);
+  check(cudnnBackendExecute(library.get(), plan.plan->get(), pack.get()), "cudnnBackendExecute");
 }
 
 }  // namespace lockstep::cuda::dnn

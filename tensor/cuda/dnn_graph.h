@@ -11,6 +11,8 @@
 
 #include <cudnn.h>
 
+#include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/base/warning.h>
 #include <lockstep/tensor/cuda/kernel.h>
 
 namespace lockstep::cuda::dnn {
@@ -24,8 +26,17 @@ struct Check {
   void operator()(cudnnStatus_t status, const char* what) const;
 };
 
-/// One for each thread and device: cuDNN's handles are not to be shared between threads.
-cudnnHandle_t handle(const Check& check);
+/// The current device's handle, with current_stream(), for as long as this lives: cuDNN's handles serve one thread at a time. (Not one for each thread:
+/// cudnnCreate allocates, which a thread must not do that captures a graph.)
+class Handle {
+ public:
+  explicit Handle(const Check& check);
+  cudnnHandle_t get() const { return handle_; }
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+  cudnnHandle_t handle_ = nullptr;
+};
 
 class Descriptor {
  public:
@@ -68,8 +79,21 @@ struct Plan {
 };
 
 /// The first of cuDNN's plans for these operations that may be used: deterministic where that is asked for, without TF32 for float32 unless that was
-/// chosen, with a workspace of no more than 256 MiB. Null if there is none.
-std::shared_ptr<const Plan> plan_for(std::span<const Descriptor> operations, DType dtype, Check check);
+/// chosen, with a workspace of no more than `most_workspace` bytes. Null if there is none.
+std::shared_ptr<const Plan> plan_for(std::span<const Descriptor> operations, DType dtype, Check check, std::int64_t most_workspace = std::int64_t(256) << 20);
+
+/// What `make` gives; null, with a warning, where cuDNN fails at what it is asked: other kernels compute then.
+template <class Make>
+std::shared_ptr<const Plan> plan_or_warning(const Check& check, const Make& make) {
+  try {
+    return make();
+  } catch (const InternalError& error) {
+    warn(check.op, error.what());
+  } catch (const UnimplementedError& error) {
+    warn(check.op, error.what());
+  }
+  return nullptr;
+}
 
 /// Enqueues a plan with the memory of its tensors (numbers that are given by value: on the host).
 void enqueue(const Plan& plan, std::span<const std::int64_t> ids, std::span<const void* const> pointers, void* workspace);

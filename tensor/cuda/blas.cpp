@@ -1,5 +1,6 @@
 #include <lockstep/tensor/cuda/blas.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -172,12 +173,14 @@ struct BoundGemm::Plan {
       prefer(each, alignment);
     // Parts of k that are added in place come in any order.
     if (deterministic()) prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE));
-    cublasLtMatmulHeuristicResult_t result{};
+    constexpr int kMost = 8;
+    cublasLtMatmulHeuristicResult_t results[kMost] = {};
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(lt, operation.get(), b.get(), a.get(), c.get(), c.get(), preference.get(), 1, &result, &found), "cublasLtMatmulAlgoGetHeuristic");
-    if (found == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
-    workspace = std::max(workspace, result.workspaceSize);
-    return result.algo;
+    check(cublasLtMatmulAlgoGetHeuristic(lt, operation.get(), b.get(), a.get(), c.get(), c.get(), preference.get(), kMost, results, &found), "cublasLtMatmulAlgoGetHeuristic");
+    const auto* usable = std::find_if(results, results + found, [](const auto& each) { return each.state == CUBLAS_STATUS_SUCCESS; });
+    if (usable == results + found) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    workspace = std::max(workspace, usable->workspaceSize);
+    return usable->algo;
   }
 };
 
@@ -208,7 +211,9 @@ std::size_t BoundGemm::workspace_bytes() const { return plan_->workspace; }
 
 void BoundGemm::enqueue(const void* a, const void* b, const void* bias, void* c, void* workspace) const {
   const Plan& plan = *plan_;
-  const std::uintptr_t together = reinterpret_cast<std::uintptr_t>(a) | reinterpret_cast<std::uintptr_t>(b) | reinterpret_cast<std::uintptr_t>(c);
+  // (A bias is read as C and D are.)
+  std::uintptr_t together = reinterpret_cast<std::uintptr_t>(a) | reinterpret_cast<std::uintptr_t>(b) | reinterpret_cast<std::uintptr_t>(c);
+  if (plan.gemm.bias) together |= reinterpret_cast<std::uintptr_t>(bias);
   // The bias is a part of the description, which several threads may share: each call describes its own.
   cublasLtMatmulDescOpaque_t copy;
   cublasLtMatmulDesc_t operation = plan.operation.get();

@@ -150,7 +150,14 @@ BoundKernel bind(const BindContext& context, const Convolution& c, Part part) {
   const DType dtype = context.dtype_of(0);
   const bool empty = c.batch == 0 || c.in_channels == 0 || c.out_channels == 0 || c.out[0] * c.out[1] * c.out[2] == 0 || c.in[0] * c.in[1] * c.in[2] == 0;
   if (dtype != float64 && !empty)
-    if (const auto found = BoundConvolution::find(c, part, dtype, context.op().name)) return bind_dnn(c, part, dtype, *found);
+    if (const auto found = BoundConvolution::find(c, part, dtype, context.op().name)) {
+      // cuDNN's plan is for operands at multiples of 16 bytes; a slice of a sequence may lie elsewhere.
+      const auto both = std::make_shared<std::pair<BoundKernel, BoundKernel>>(bind_dnn(c, part, dtype, *found), bind_own(c, part, dtype, count, context.op().name));
+      return [both](Inputs in, Outputs out) {
+        const auto together = reinterpret_cast<std::uintptr_t>(in[0]) | reinterpret_cast<std::uintptr_t>(in[1]) | reinterpret_cast<std::uintptr_t>(out[0]);
+        (together % 16 == 0 ? both->first : both->second)(in, out);
+      };
+    }
   return bind_own(c, part, dtype, count, context.op().name);
 }
 

@@ -73,16 +73,29 @@ BoundKernel bind_product(const BindContext& context, bool bias, Activation activ
   if (p.k == 0) return [nbytes = std::size_t(numel) * size](Inputs, Outputs out) { fill_bytes(out[0], 0, nbytes); };
   const Batches batches = batches_of(p);
   if (!is_gemm_dtype(dtype)) return bind_whole(p, batches, dtype, context.op().name);
-  const BoundGemm gemm({dtype, p.transpose_a, p.transpose_b, bias, activation == Activation::relu, p.m, p.n, p.k, batches.count, batches.stride_a, batches.stride_b}, context.op().name);
-  const bool passes = activation != Activation::none && activation != Activation::relu;
+  const auto product = [&](bool within) {
+    return BoundGemm({dtype, p.transpose_a, p.transpose_b, bias && within, activation == Activation::relu && within, p.m, p.n, p.k, batches.count, batches.stride_a, batches.stride_b}, context.op().name);
+  };
+  bool within = bias || activation == Activation::relu;  // the product's kernel adds the bias
+  BoundGemm gemm;
+  try {
+    gemm = product(within);
+  } catch (const UnimplementedError&) {
+    if (!within) throw;
+    within = false;
+    gemm = product(false);
+  }
+  const bool passes = within ? activation != Activation::none && activation != Activation::relu : bias || activation != Activation::none;
   return [=, begins = batches.begins, step = std::size_t(batches.count * p.m * p.n) * size, columns = p.n, workspace = Workspace(gemm.workspace_bytes())](Inputs in, Outputs out) {
     std::byte* c = static_cast<std::byte*>(out[0]);
     for (const auto& [a, b] : begins) {
-      gemm.enqueue(static_cast<const std::byte*>(in[0]) + std::size_t(a) * size, static_cast<const std::byte*>(in[1]) + std::size_t(b) * size, bias ? in[2] : nullptr, c, workspace.data());
+      gemm.enqueue(static_cast<const std::byte*>(in[0]) + std::size_t(a) * size, static_cast<const std::byte*>(in[1]) + std::size_t(b) * size, bias && within ? in[2] : nullptr, c, workspace.data());
       c += step;
     }
     if (passes)
-      visit<kFloats.bits, void>(dtype, "fused_matmul", [&]<class T>(TypeTag<T>) { for_each(numel, Activate<T>{activation, columns, nullptr, static_cast<T*>(out[0])}); });
+      visit<kFloats.bits, void>(dtype, "fused_matmul", [&]<class T>(TypeTag<T>) {
+        for_each(numel, Activate<T>{activation, columns, bias && !within ? static_cast<const T*>(in[2]) : nullptr, static_cast<T*>(out[0])});
+      });
   };
 }
 

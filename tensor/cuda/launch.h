@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -23,18 +24,23 @@ inline constexpr std::int64_t kMostBlocks = std::int64_t(1) << 20;
 // ---- for_each
 
 #ifdef LOCKSTEP_CUDA_EMULATED
+/// Threads come in any order on a GPU: every other launch goes backwards, so that what one thread has of another differs.
+inline bool next_goes_backwards() {
+  static std::atomic<unsigned> launches = 0;
+  return launches++ % 2 != 0;
+}
 /// One kind of closure for all loops, over a copy of `f` as a GPU gets one: a kind for each of a thousand bodies takes long to compile.
-inline void enqueue_loop(std::int64_t n, const void* f, std::size_t size, void (*loop)(std::int64_t n, const void* f)) {
+inline void enqueue_loop(std::int64_t n, const void* f, std::size_t size, void (*loop)(std::int64_t n, bool backwards, const void* f)) {
   const std::byte* bytes = static_cast<const std::byte*>(f);
-  enqueue([n, loop, copy = std::vector<std::byte>(bytes, bytes + size)] { loop(n, copy.data()); });
+  enqueue([n, loop, backwards = next_goes_backwards(), copy = std::vector<std::byte>(bytes, bytes + size)] { loop(n, backwards, copy.data()); });
 }
 template <class F>
 void for_each(std::int64_t n, const F& f) {
   static_assert(std::is_trivially_copyable_v<F> && alignof(F) <= alignof(std::max_align_t));
   if (n <= 0) return;
-  enqueue_loop(n, &f, sizeof(F), [](std::int64_t count, const void* copy) {
+  enqueue_loop(n, &f, sizeof(F), [](std::int64_t count, bool backwards, const void* copy) {
     const F& body = *static_cast<const F*>(copy);
-    for (std::int64_t i = 0; i < count; ++i) body(i);
+    for (std::int64_t i = 0; i < count; ++i) body(backwards ? count - 1 - i : i);
   });
 }
 #else
@@ -129,9 +135,10 @@ LOCKSTEP_HD A fold_part(const FoldPlan& p, std::int64_t o, std::int64_t c, int l
 #ifdef LOCKSTEP_CUDA_EMULATED
 template <class A, class Load, class Combine, class Store>
 void launch_fold(const FoldPlan& p, A start, const Load& load, const Combine& combine, const Store& store) {
-  enqueue([=] {
+  enqueue([=, backwards = next_goes_backwards()] {
     const std::int64_t blocks = (p.kept + p.width - 1) / p.width;
-    for (std::int64_t b = 0; b < blocks * p.chunks; ++b) {
+    for (std::int64_t i = 0; i < blocks * p.chunks; ++i) {
+      const std::int64_t b = backwards ? blocks * p.chunks - 1 - i : i;
       A part[kBlock];
       for (int t = 0; t < kBlock; ++t) {
         const int w = p.kept_inner ? t % p.width : t / p.group, lane = p.kept_inner ? t / p.width : t % p.group;
@@ -139,7 +146,7 @@ void launch_fold(const FoldPlan& p, A start, const Load& load, const Combine& co
         part[lane * p.width + w] = o < p.kept ? fold_part(p, o, b / blocks, lane, start, load, combine) : start;
       }
       for (int half = p.group / 2; half > 0; half /= 2)
-        for (int i = 0; i < half * p.width; ++i) part[i] = combine(part[i], part[i + half * p.width]);
+        for (int t = 0; t < half * p.width; ++t) part[t] = combine(part[t], part[t + half * p.width]);
       for (int w = 0; w < p.width; ++w)
         if (b % blocks * p.width + w < p.kept) store(b % blocks * p.width + w, b / blocks, part[w]);
     }

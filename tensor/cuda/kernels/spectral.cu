@@ -63,7 +63,7 @@ struct Symmetrize {
     if (at.c > at.r) a.data[i] = a(at.b, at.c, at.r);
   }
 };
-/// Where number i of a row of n stands in their order; equal ones stay in theirs.
+/// Where number i of a row of n stands in their order; equal ones stay in theirs, NaN come last. (Each rank is some number's: they are places to read.)
 struct Rank {
   const double* numbers;
   std::int64_t n;
@@ -71,8 +71,13 @@ struct Rank {
   std::int64_t* ranks;
   LOCKSTEP_HD void operator()(std::int64_t i) const {
     const std::int64_t line = i / n * n;
+    const double mine = numbers[i];
     std::int64_t rank = 0;
-    for (std::int64_t j = line; j < line + n; ++j) rank += numbers[j] == numbers[i] ? j < i : descending ? numbers[j] > numbers[i] : numbers[j] < numbers[i];
+    for (std::int64_t j = line; j < line + n; ++j) {
+      const double other = numbers[j];
+      if (mine != mine || other != other) rank += other != other ? mine != mine && j < i : true;
+      else rank += other == mine ? j < i : descending ? other > mine : other < mine;
+    }
     ranks[line + rank] = i - line;  // which number has this rank
   }
 };

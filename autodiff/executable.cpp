@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <utility>
 
 #include <lockstep/autodiff/captured.h>
 #include <lockstep/autodiff/fused.h>
@@ -120,12 +121,13 @@ void Executable::bind_node(const Node& node) {
 void Executable::build() {
   positions_.resize(plan_.storages.size());
   struct Sharing {  // of workspaces
-    const Device device;
-    ~Sharing() {
-      if (!device.is_cpu()) device_plugin().workspaces_shared();
+    bool on;
+    void end(bool keep) {
+      if (std::exchange(on, false)) device_plugin().workspaces_shared(keep);
     }
-  } sharing{device_};
-  if (!device_.is_cpu()) device_plugin().share_workspaces(device_.index(), ("workspaces of " + name_).c_str());
+    ~Sharing() { end(false); }
+  } sharing{!device_.is_cpu()};
+  if (sharing.on) device_plugin().share_workspaces(device_.index(), ("workspaces of " + name_).c_str());
   // Views need no step; the stages are renumbered to the steps that remain.
   std::vector<Stage> stages;
   for (const Stage& stage : plan_.schedule.stages) {
@@ -136,6 +138,7 @@ void Executable::build() {
     }
     if (int(steps_.size()) > begin) stages.push_back({begin, int(steps_.size()), stage.parallel});
   }
+  sharing.end(true);
   plan_.schedule.stages = std::move(stages);
   update_of_.assign(plan_.storages.size(), -1);
   for (std::size_t s = 0; s < plan_.storages.size(); ++s)
@@ -203,6 +206,9 @@ std::vector<Executable::StepTime> Executable::step_times() const {
 void Executable::run_step(Context& context, std::size_t k, bool timed) const {
   const Step& step = steps_[k];
   void** table = context.table.data();
+  // On a GPU a kernel's workspace is its own only until the next call: two threads must not enqueue their parts of it in turn.
+  std::unique_lock lock(enqueuing_, std::defer_lock);
+  if (!device_.is_cpu() && !graph_.nodes[std::size_t(step.node)].op->any_device) lock.lock();
   if (!timed) return step.kernel(table + step.first_input, table + step.first_output);
   synchronize(device_);
   const auto start = std::chrono::steady_clock::now();
@@ -260,6 +266,7 @@ void Executable::run_stretches(Context& context) const {
     }
     const Step &first = steps_[std::size_t(stretch.begin)], &last = steps_[std::size_t(stretch.end) - 1];
     const std::size_t from = std::size_t(first.first_input), to = std::size_t(last.first_output) + graph_.nodes[std::size_t(last.node)].outputs.size();
+    const std::lock_guard lock(enqueuing_);
     context.captured.run(device_, s, std::span<void* const>(context.table).subspan(from, to - from), enqueue);
   }
 }

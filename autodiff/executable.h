@@ -107,6 +107,7 @@ class Executable {
   mutable std::atomic<bool> profiling_ = false;
   mutable std::unique_ptr<std::atomic<std::int64_t>[]> nanoseconds_;  // by step
   mutable std::mutex mutex_;
+  mutable std::recursive_mutex enqueuing_;  // on a GPU: held while a step or a stretch is enqueued, for all calls share the kernels' workspace
   mutable std::vector<std::unique_ptr<Context>> idle_;
 };
 

@@ -57,9 +57,10 @@ struct DevicePlugin {
   int (*set_current)(int device);
   /// Both null if the row has no kernel.
   DeviceKernel (*kernel)(const OpDef& op);
-  /// Between the two, workspaces of kernels bound on this thread are one block, as large as the largest needs.
+  /// Between the two, workspaces of kernels bound on this thread are one block, as large as the largest needs. It is made by workspaces_shared, unless the
+  /// kernels were given up (not `keep`, which throws nothing). Pairs nest.
   void (*share_workspaces)(int device, const char* holder);
-  void (*workspaces_shared)();
+  void (*workspaces_shared)(bool keep);
 
   /// Between begin_capture and end_capture this thread's work is recorded instead of run. end_capture gives the graph, cancel_capture forgets it.
   void (*begin_capture)(int device);
@@ -71,7 +72,7 @@ struct DevicePlugin {
   /// Null in a plug-in without NCCL.
   const NcclTable* nccl;
 };
-inline constexpr int kDevicePluginVersion = 2;
+inline constexpr int kDevicePluginVersion = 3;
 
 /// Makes `device` current on this thread for the plug-in, while it lives.
 class OnDevice {

@@ -132,6 +132,7 @@ namespace {
 struct Sharing {
   std::shared_ptr<Workspace::Block> block;
   std::string holder;
+  Sharing* outer;
 };
 Sharing*& sharing() {
   thread_local Sharing* instance = nullptr;
@@ -141,14 +142,16 @@ Sharing*& sharing() {
 }  // namespace
 
 void share_workspaces(int device, const char* holder) {
-  workspaces_shared();
-  sharing() = new Sharing{std::make_shared<Workspace::Block>(), holder};
-  sharing()->block->device = device;
+  auto begun = std::make_unique<Sharing>(Sharing{std::make_shared<Workspace::Block>(), holder, sharing()});
+  begun->block->device = device;
+  sharing() = begun.release();
 }
 
-void workspaces_shared() {
-  const std::unique_ptr<Sharing> done(std::exchange(sharing(), nullptr));
-  if (done && done->block.use_count() > 1 && done->block->nbytes > 0) done->block->memory = allocate(done->block->device, done->block->nbytes, done->holder.c_str());
+void workspaces_shared(bool keep) {
+  const std::unique_ptr<Sharing> done(sharing());
+  if (!done) return;
+  sharing() = done->outer;
+  if (keep && done->block.use_count() > 1 && done->block->nbytes > 0) done->block->memory = allocate(done->block->device, done->block->nbytes, done->holder.c_str());
 }
 
 Workspace::Workspace(std::size_t nbytes) {

@@ -13,8 +13,8 @@ void* allocate(int device, std::size_t nbytes, const char* holder);
 void deallocate(int device, void* memory) noexcept;
 DeviceMemoryStats memory_stats(int device);
 
-/// Between the two, the Workspaces that this thread makes are one block.
+/// Between the two, the Workspaces that this thread makes are one block, which is made at the end if they are kept. Pairs nest.
 void share_workspaces(int device, const char* holder);
-void workspaces_shared();
+void workspaces_shared(bool keep);
 
 }  // namespace lockstep::cuda

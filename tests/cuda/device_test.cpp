@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <thread>
 
+#include <lockstep/autodiff/captured.h>
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/device_plugin.h>
 
@@ -266,15 +268,72 @@ struct Line {
   }
 };
 
+/// The emulated plug-in's function of that name; null in the plug-in for GPUs.
+template <class F>
+F emulated(const char* name) {
+  const char* path = std::getenv("LOCKSTEP_CUDA_PLUGIN");
+  void* plugin = path ? dlopen(path, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
+  return plugin ? reinterpret_cast<F>(dlsym(plugin, name)) : nullptr;
+}
+
+TEST_F(CudaTraining, OnOneDeviceLeavesTheOthersAlone) {
+  const auto contexts = emulated<std::uint64_t (*)()>("lockstep_emulated_contexts");
+  if (!contexts) GTEST_SKIP() << "only the emulated device knows where contexts would be made";
+  if (cuda_device_count() < 2) GTEST_SKIP() << "there is one device";
+  // In a process that has used no other device before.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto as_rank_1 = [&] {
+    contexts();
+    std::thread([] {
+      const DeviceScope scope("cuda:1");
+      Line line(4);
+      line.model.fit(line.x, line.y, {.batch_size = 16, .epochs = 2, .verbose = 0});
+      const DevicePlugin& plugin = device_plugin();
+      void* const mark = plugin.mark(1);
+      Tensor last = ones({3});
+      // One that only waits for marks and gives memory back.
+      std::thread([&] {
+        plugin.wait(mark);
+        plugin.forget(plugin.mark(1));
+        plugin.deallocate_pinned(plugin.allocate_pinned(1 << 20));
+        last = Tensor();
+      }).join();
+    }).join();
+    std::_Exit(int(contexts()));
+  };
+  EXPECT_EXIT(as_rank_1(), ::testing::ExitedWithCode(2), "");
+}
+
+TEST_F(CudaFunctions, AreNotCapturedWhereAKernelWaits) {
+  if (!emulated<void*>("lockstep_emulated_waits")) GTEST_SKIP() << "a GPU cannot be made to wait here";
+  const DevicePlugin& plugin = device_plugin();
+  void* const mark = plugin.mark(0);
+  plugin.begin_capture(0);
+  EXPECT_NE(message_of<InternalError>([&] { plugin.wait(mark); }).find("while a graph was captured"), std::string::npos);
+  plugin.cancel_capture(0);
+  // A stretch of calls goes on without a graph, and says so once.
+  autodiff::CapturedCalls calls;
+  int made = 0;
+  ::testing::internal::CaptureStderr();
+  for (int call = 0; call < 4; ++call)
+    calls.run(Device("cuda:0"), 0, {}, [&] {
+      plugin.deallocate(0, plugin.allocate(0, 16, "a test"));
+      ++made;
+    });
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(made, 4);
+  EXPECT_EQ(calls.captures(), 0);
+  EXPECT_NE(said.find("made one by one"), std::string::npos) << said;
+  EXPECT_EQ(said.find("made one by one"), said.rfind("made one by one")) << said;
+}
+
 /// How often the emulated device was waited for to its end.
 class CudaWaits : public CudaTraining {
  protected:
   void SetUp() override {
     CudaTraining::SetUp();
     if (IsSkipped()) return;
-    const char* path = std::getenv("LOCKSTEP_CUDA_PLUGIN");
-    void* plugin = path ? dlopen(path, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
-    count_ = plugin ? reinterpret_cast<std::uint64_t (*)()>(dlsym(plugin, "lockstep_emulated_waits")) : nullptr;
+    count_ = emulated<std::uint64_t (*)()>("lockstep_emulated_waits");
     if (!count_) GTEST_SKIP() << "only the emulated device counts what waits for it";
   }
   template <class F>

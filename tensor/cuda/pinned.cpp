@@ -15,7 +15,8 @@
 namespace lockstep::cuda {
 namespace {
 
-constexpr std::size_t kChunk = std::size_t(4) << 20;  // large copies go through two blocks of this size, one filled while the other travels
+constexpr std::size_t kChunk = std::size_t(4) << 20;  // large copies go through blocks of this size, one filled while another travels
+constexpr std::size_t kMostSent = 8;                  // of one copy to the device
 
 struct Pinned {
   struct Block {
@@ -105,12 +106,23 @@ void copy_to_device(int device, void* to, const void* from, std::size_t nbytes) 
       return runtime::copy(to, from, nbytes, runtime::Copy::host_to_device, stream);
     }
   }
-  for (std::size_t done = 0; done < nbytes;) {
+  // However long the stream's queue is, a copy takes a few blocks: then it waits for its own first ones.
+  struct Sent {
+    void* memory = nullptr;
+    runtime::OwnedEvent arrived;
+    ~Sent() {
+      if (memory) deallocate_pinned(memory);
+    }
+  } sent[kMostSent];
+  std::size_t next = 0;
+  for (std::size_t done = 0; done < nbytes; next = (next + 1) % kMostSent) {
     const std::size_t part = std::min(kChunk, nbytes - done);
-    void* staging = allocate_pinned(part);
-    std::memcpy(staging, static_cast<const std::byte*>(from) + done, part);
-    copy_to_device(device, static_cast<std::byte*>(to) + done, staging, part);
-    deallocate_pinned(staging);
+    Sent& each = sent[next];
+    if (each.arrived) runtime::wait(each.arrived.get());
+    if (!each.memory) each.memory = allocate_pinned(part);
+    std::memcpy(each.memory, static_cast<const std::byte*>(from) + done, part);
+    copy_to_device(device, static_cast<std::byte*>(to) + done, each.memory, part);
+    if (nbytes > kMostSent * kChunk) each.arrived.reset(runtime::record(stream));
     done += part;
   }
 }

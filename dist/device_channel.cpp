@@ -225,9 +225,14 @@ void DeviceChannel::watch() {
 void DeviceChannel::give_up(const std::string& why) {
   for (const Watched& each : watched_) flight_recorder().ended(each.record, true);
   write_recorder(communicator_.rank(), why);
-  table_.abort(nccl_);
   std::fprintf(stderr, "lockstep: %s\n", why.c_str());
   std::fflush(nullptr);
+  // Peers hear of it sooner by an abort, which may itself wait for what is broken.
+  std::thread([table = &table_, comm = nccl_] {
+    table->abort(comm);
+    _exit(kExitLostPeers);
+  }).detach();
+  std::this_thread::sleep_for(std::chrono::seconds(5));
   _exit(kExitLostPeers);
 }
 

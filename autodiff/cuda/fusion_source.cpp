@@ -290,7 +290,7 @@ class Writer {
     std::int64_t offset = 0;
     for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
       offsets_.push_back(offset);
-      if (is(o, Layout::row) || is(o, Layout::scalar)) offset += reduced_numel(o) * source_.blocks, source_.finish_blocks += (reduced_numel(o) + 255) / 256;
+      if (is(o, Layout::row) || is(o, Layout::scalar)) offset += reduced_numel(o) * source_.blocks, source_.finish_blocks += finishing(o);
     }
     source_.part_numel = offset;
     line("extern \"C\" __global__ void __launch_bounds__(256) fused(" + parameters() + ") {");
@@ -329,7 +329,10 @@ class Writer {
     write_finish();
   }
 
-  /// Blocks of threads for each sum: one thread to a column, or one block to the only number.
+  /// Blocks of `finish` for an output.
+  std::int64_t finishing(std::size_t o) const { return (reduced_numel(o) + kSide - 1) / kSide; }
+
+  /// Blocks of threads for each sum: 16 columns, each added up by 16 threads, or one block to the only number.
   void write_finish() {
     if (source_.finish_blocks == 0) return;
     std::string list;
@@ -341,10 +344,12 @@ class Writer {
     std::int64_t first_block = 0;
     for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
       if (!is(o, Layout::row) && !is(o, Layout::scalar)) continue;
-      const std::int64_t own = (reduced_numel(o) + 255) / 256;
+      const std::int64_t own = finishing(o);
       line("  if (blockIdx.x >= " + number(first_block) + " && blockIdx.x < " + number(first_block + own) + ") {");
-      each_in(o, is(o, Layout::row) ? "    const long long k = (blockIdx.x - " + number(first_block) + ") * 256ll + t;\n    if (k < " + number(columns_) + ") {\n      for (long long b = 0; b < " + blocks +
-                                          "; ++b) total += part[OFFSET + b * " + number(columns_) + " + k];\n      out#[k] = total * SCALE;\n    }"
+      each_in(o, is(o, Layout::row) ? "    const long long k = (blockIdx.x - " + number(first_block) + ") * 16ll + t % 16;\n    if (k < " + number(columns_) + ") {\n      for (int b = t / 16; b < " + blocks +
+                                          "; b += 16) total += part[OFFSET + b * " + number(columns_) + "ll + k];\n    }\n    sums[t] = total;\n    __syncthreads();\n"
+                                          "    for (int h = 8; h > 0; h /= 2) { if (t / 16 < h) sums[t] += sums[t + h * 16]; __syncthreads(); }\n"
+                                          "    if (t < 16 && k < " + number(columns_) + ") out#[k] = sums[t] * SCALE;"
                                     : "    for (int b = t; b < " + blocks + "; b += 256) total += part[OFFSET + b];\n    sums[t] = total;\n    __syncthreads();\n"
                                       "    for (int h = 128; h > 0; h /= 2) { if (t < h) sums[t] += sums[t + h]; __syncthreads(); }\n    if (t == 0) out#[0] = sums[0] * SCALE;");
       line("  }");
@@ -353,6 +358,7 @@ class Writer {
     line("}");
   }
 
+  static constexpr std::int64_t kSide = 16;
   const FusedProgram& program_;
   const bool wide_;
   FusedSource source_;

@@ -96,16 +96,20 @@ int main(int argc, char** argv) {
           return;
         }
         if (verbose) std::printf("case %s %s\n", family.name, c.name.c_str());
+        const auto skip = [&] {
+          ++skipped;
+          if (verbose) std::printf("skipped\n");
+        };
         const bool rounding = std::find(std::begin(kOtherOrder), std::end(kOtherOrder), std::string(family.name) + " " + c.name) != std::end(kOtherOrder);
-        if (rounding && !lockstep::default_device().is_cpu()) return void(++skipped);
+        if (rounding && !lockstep::default_device().is_cpu()) return skip();
         const bool is_pending = pending.contains(std::string(family.name) + " " + c.name);
         std::string complaint;
         try {
           family.check(c);
         } catch (const golden::TakenByDevice&) {
-          return void(++skipped);
+          return skip();
         } catch (const std::exception& error) {
-          if (host_only(error)) return void(++skipped);
+          if (host_only(error)) return skip();
           complaint = error.what();
         }
         if (complaint.empty() && is_pending) complaint = "passes, but is listed in tests/golden/pending.txt: take it out";

@@ -51,7 +51,7 @@ std::optional<double> product_gflops(Device device, DType dtype) {
   return 2e-9 * double(n) * double(n) * double(n) / seconds;
 }
 
-std::optional<double> nominal_gflops(const std::string& gpu, DType dtype) {
+double nominal_gflops(const std::string& gpu, DType dtype) {
   const char* chosen = std::getenv("LOCKSTEP_TF32");
   const bool tf32 = chosen && std::strcmp(chosen, "1") == 0;
   struct Sheet {
@@ -64,7 +64,7 @@ std::optional<double> nominal_gflops(const std::string& gpu, DType dtype) {
   for (const Sheet& each : kSheets)
     if (gpu.find(each.name) != std::string::npos)
       return 1e3 * (dtype == float16 || dtype == bfloat16 ? each.half : dtype == float64 ? each.twice : tf32 ? each.tf32 : each.single);
-  return {};
+  return 0;
 }
 
 }  // namespace lockstep::bench

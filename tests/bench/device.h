@@ -23,7 +23,7 @@ double copy_bandwidth(Device device);
 /// GFLOP/s of the fastest of cuBLASLt's products of two large matrices; none where cuBLASLt does not multiply.
 std::optional<double> product_gflops(Device device, DType dtype);
 /// GFLOP/s by the maker's data sheet, dense and at the boost clock, of the units that Lockstep's products of this dtype run on (with LOCKSTEP_TF32=1 those of float32
-/// in TF32); none for a GPU that is not in the table.
-std::optional<double> nominal_gflops(const std::string& gpu, DType dtype);
+/// in TF32); 0 for a GPU that is not in the table.
+double nominal_gflops(const std::string& gpu, DType dtype);
 
 }  // namespace lockstep::bench

@@ -93,14 +93,14 @@ struct Measured {
 
 void print_case(const DeviceCase& each, const Measured& measured, double copy_GBps, const std::string& gpu, bool json) {
   const double ns = 1e9 * measured.seconds, GBps = each.bytes / ns, GFLOPs = each.flops / ns;
-  const std::optional<double> peak = each.flops > 0 ? nominal_gflops(gpu, each.dtype) : std::nullopt;
+  const double peak = each.flops > 0 ? nominal_gflops(gpu, each.dtype) : 0;
   const double ratio = each.best ? measured.best / measured.seconds : GBps / copy_GBps;
-  if (!json) return void(std::printf("%-36s %14.1f %10.1f %12.1f %8.3f %8.3f\n", each.name.c_str(), ns, GBps, GFLOPs, ratio, peak ? GFLOPs / *peak : 0.0));
+  if (!json) return void(std::printf("%-36s %14.1f %10.1f %12.1f %8.3f %8.3f\n", each.name.c_str(), ns, GBps, GFLOPs, ratio, peak > 0 ? GFLOPs / peak : 0.0));
   nlohmann::ordered_json line{{"case", each.name}, {"device", gpu}, {"ns", ns}};
   if (each.bytes > 0) line["GBps"] = GBps;
   if (each.flops > 0) line["GFLOPs"] = GFLOPs;
   if (ratio > 0) line["reference"] = each.best ? "the fastest of cuBLASLt" : "copy", line["ratio"] = ratio;
-  if (peak) line["peak_GFLOPs"] = *peak, line["share_of_peak"] = GFLOPs / *peak;
+  if (peak > 0) line["peak_GFLOPs"] = peak, line["share_of_peak"] = GFLOPs / peak;
   std::printf("%s\n", line.dump().c_str());
 }
 

@@ -200,14 +200,15 @@ void run_on_device(const StepOptions& options, const Workload& workload, Device 
   const double flops = product_flops(trace.optimized()), bandwidth = copy_bandwidth(device);
   const DType dtype = product_dtype(trace.optimized());
   const std::string gpu = device_info(device).name;
-  const std::optional<double> gflops = product_gflops(device, dtype), peak = nominal_gflops(gpu, dtype);
+  const std::optional<double> gflops = product_gflops(device, dtype);
+  const double peak = nominal_gflops(gpu, dtype);
   nlohmann::ordered_json line{{"workload", options.workload}, {"device", gpu}, {"ms", ms}, {"min_ms", least}, {"n", n}, {"steps_per_s", 1e3 / ms}, {"device_peak_MB", megabytes}, {"first_step_s", first},
                               {"graph_launches_per_step", launches}, {"kernel_calls", trace.executable().step_count()}, {"dtype", std::string(name(dtype))}, {"GFLOPs", flops * 1e-6 / ms}, {"machine_GBps", bandwidth}};
   if (gflops) {
     const double limit = 1e-6 * (flops / *gflops + state_bytes(trace.optimized()) / bandwidth);
     line.update({{"machine_GFLOPs", *gflops}, {"limit_ms", limit}, {"share_of_limit", limit / ms}});
   }
-  if (const double most = peak.value_or(0); most > 0) line.update({{"peak_GFLOPs", most}, {"share_of_peak", flops * 1e-6 / ms / most}});
+  if (peak > 0) line.update({{"peak_GFLOPs", peak}, {"share_of_peak", flops * 1e-6 / ms / peak}});
   if (options.json) std::printf("%s\n", line.dump().c_str());
   else
     for (const auto& [key, value] : line.items()) std::printf("%-24s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());

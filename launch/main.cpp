@@ -12,6 +12,7 @@
 #include <bench/bench.h>
 #include <lockstep/io/keras_files.h>
 #include <lockstep/tensor/base/error.h>
+#include <lockstep/tensor/device.h>
 
 #include "commands.h"
 #include "run/agent.h"
@@ -41,6 +42,7 @@ void add_bench(CLI::App& app) {
   static std::string workload;
   static std::optional<int> threads;
   static std::optional<std::int64_t> batch;
+  static std::string device;
   static bool profile = false;
   static bool fit = false;
   static lockstep::bench::AllReduceOptions all_reduce;
@@ -53,6 +55,7 @@ void add_bench(CLI::App& app) {
   bench->add_flag("--json", json, "one JSON line per case");
   bench->add_option("--seconds", seconds, "time per case")->check(CLI::PositiveNumber);
   bench->add_option("--workload", workload, "steps, scaling: book_mlp, mlp, cnn, resnet20, gpt or gpt2 (124 million parameters, for a GPU); default: all but gpt2 (steps), mlp (scaling)");
+  bench->add_option("--device", device, "ops, steps: cpu, cuda or cuda:N; default: what LOCKSTEP_DEVICE chooses, else the CPU");
   bench->add_option("--batch", batch, "steps: rows of a batch, if others than the workload's own")->check(CLI::PositiveNumber);
   bench->add_option("--threads", threads, "steps: threads of an op, 1 if not given; pipeline: threads that decode, 2 if not given")->check(CLI::PositiveNumber);
   bench->add_flag("--profile", profile, "steps: also where the time goes, op by op");
@@ -73,6 +76,7 @@ void add_bench(CLI::App& app) {
   bench->add_option("--images", pipeline.images, "pipeline: JPEGs in the file of records")->check(CLI::PositiveNumber);
   bench->callback([] {
     namespace b = lockstep::bench;
+    if (!device.empty() && suite != "ops" && suite != "steps") throw lockstep::InvalidArgumentError("--device is for ops and steps, not for " + suite, "bench");
     all_reduce.json = scaling.json = checkpoint.json = json;
     all_reduce.seconds = seconds;
     scaling.seconds = seconds;
@@ -81,7 +85,7 @@ void add_bench(CLI::App& app) {
     if (suite == "allreduce") return b::run_all_reduce(all_reduce);
     if (suite == "scaling") return b::run_scaling(scaling);
     if (suite == "checkpoint") return b::run_checkpoint(checkpoint);
-    if (suite == "steps") return b::run_steps({workload, threads.value_or(1), seconds, json, profile, fit, batch});
+    if (suite == "steps") return b::run_steps({workload, threads.value_or(1), seconds, json, profile, fit, batch, device});
     if (suite == "pipeline") {
       pipeline = {.filter = filter, .seconds = seconds, .threads = threads.value_or(pipeline.threads), .images = pipeline.images, .directory = checkpoint.directory, .json = json};
       b::run_input_pipelines(pipeline);
@@ -91,6 +95,8 @@ void add_bench(CLI::App& app) {
       if (std::any_of(cases.begin(), cases.end(), [](const b::Case& each) { return each.name.find(filter) != std::string::npos; })) b::run(std::move(cases), filter, json, seconds);
       return;
     }
+    const lockstep::Device chosen = device.empty() ? lockstep::default_device() : lockstep::Device(device);
+    if (suite == "ops" && !chosen.is_cpu()) return b::run_device_ops(chosen, filter, json, seconds);
     b::run(suite == "eager" ? b::eager_cases() : suite == "ops" ? b::op_cases() : b::graph_cases(), filter, json, seconds);
   });
 }

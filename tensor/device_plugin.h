@@ -3,6 +3,7 @@
 // plug-in finds the engine's own functions (tensors, errors, rows) in the program that loads it, so there is one op table and one kind of error.
 
 #include <cstddef>
+#include <cstdint>
 
 #include <lockstep/tensor/device.h>
 #include <lockstep/tensor/op.h>
@@ -71,8 +72,14 @@ struct DevicePlugin {
 
   /// Null in a plug-in without NCCL.
   const NcclTable* nccl;
+
+  /// For benchmarks: how many graphs have been launched so far, on all devices.
+  std::uint64_t (*graph_launches)();
+  /// For benchmarks: seconds that the fastest of cuBLASLt's algorithms takes for c = a b, an (m, k) times a (k, n) matrix; all that it names are tried.
+  /// 0 where cuBLASLt does not multiply (the emulated device, integers). Waits.
+  double (*fastest_product)(int device, DType dtype, std::int64_t m, std::int64_t k, std::int64_t n, const void* a, const void* b, void* c);
 };
-inline constexpr int kDevicePluginVersion = 3;
+inline constexpr int kDevicePluginVersion = 4;
 
 /// Makes `device` current on this thread for the plug-in, while it lives.
 class OnDevice {

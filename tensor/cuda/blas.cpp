@@ -1,12 +1,17 @@
 #include <lockstep/tensor/cuda/blas.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <tuple>
+#include <vector>
 
 #include <lockstep/tensor/cuda/element.h>
+#include <lockstep/tensor/cuda/memory.h>
+#include <lockstep/tensor/cuda/runtime.h>
 
 #ifndef LOCKSTEP_CUDA_EMULATED
 #include <cublasLt.h>
@@ -52,6 +57,8 @@ void BoundGemm::enqueue(const void* a, const void* b, const void* bias, void* c,
     });
   });
 }
+
+double BoundGemm::fastest(const void*, const void*, void*) const { return 0; }
 
 #else
 
@@ -162,7 +169,8 @@ struct BoundGemm::Plan {
     layout(b, types.data, gemm.transpose_b ? gemm.k : gemm.n, gemm.transpose_b ? gemm.n : gemm.k, gemm.stride_b);
     layout(c, types.data, gemm.n, gemm.m, gemm.m * gemm.n);
   }
-  cublasLtMatmulAlgo_t choose(std::uint32_t alignment) {
+  /// Up to `most` algorithms, the most promising first, at least one.
+  std::vector<cublasLtMatmulHeuristicResult_t> candidates(std::uint32_t alignment, int most) const {
     Preference preference;
     check(cublasLtMatmulPreferenceCreate(preference.address()), "cublasLtMatmulPreferenceCreate");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
@@ -173,14 +181,27 @@ struct BoundGemm::Plan {
       prefer(each, alignment);
     // Parts of k that are added in place come in any order.
     if (deterministic()) prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE));
-    constexpr int kMost = 8;
-    cublasLtMatmulHeuristicResult_t results[kMost] = {};
+    std::vector<cublasLtMatmulHeuristicResult_t> results(std::size_t(most), cublasLtMatmulHeuristicResult_t{});
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(lt, operation.get(), b.get(), a.get(), c.get(), c.get(), preference.get(), kMost, results, &found), "cublasLtMatmulAlgoGetHeuristic");
-    const auto* usable = std::find_if(results, results + found, [](const auto& each) { return each.state == CUBLAS_STATUS_SUCCESS; });
-    if (usable == results + found) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
-    workspace = std::max(workspace, usable->workspaceSize);
-    return usable->algo;
+    check(cublasLtMatmulAlgoGetHeuristic(lt, operation.get(), b.get(), a.get(), c.get(), c.get(), preference.get(), most, results.data(), &found), "cublasLtMatmulAlgoGetHeuristic");
+    results.resize(std::size_t(found));
+    std::erase_if(results, [](const auto& each) { return each.state != CUBLAS_STATUS_SUCCESS; });  // those listed that cannot run
+    if (results.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    return results;
+  }
+  cublasLtMatmulAlgo_t choose(std::uint32_t alignment) {
+    const auto best = candidates(alignment, 8).front();
+    workspace = std::max(workspace, best.workspaceSize);
+    return best.algo;
+  }
+  cublasStatus_t multiply(cublasLtMatmulDesc_t described, const void* first, const void* second, void* result, const cublasLtMatmulAlgo_t& algo, void* memory, std::size_t bytes) const {
+    alignas(16) double one[2] = {1, 0}, zero[2] = {0, 0};
+    const Types types = types_of(gemm.dtype);
+    if (types.scale == CUDA_R_32F || types.scale == CUDA_C_32F) {
+      const float single[2] = {1, 0};
+      std::memcpy(one, single, sizeof single);
+    }
+    return cublasLtMatmul(lt, described, one, second, b.get(), first, a.get(), zero, result, c.get(), result, c.get(), &algo, memory, bytes, current_stream());
   }
 };
 
@@ -222,15 +243,40 @@ void BoundGemm::enqueue(const void* a, const void* b, const void* bias, void* c,
     operation = &copy;
     plan.check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias), "cublasLtMatmulDescSetAttribute");
   }
-  alignas(16) double one[2] = {1, 0}, zero[2] = {0, 0};
-  const Types types = types_of(plan.gemm.dtype);
-  if (types.scale == CUDA_R_32F || types.scale == CUDA_C_32F) {
-    const float single[2] = {1, 0};
-    std::memcpy(one, single, sizeof single);
+  plan.check(plan.multiply(operation, a, b, c, together % kAligned ? plan.unaligned : plan.algorithm, workspace, plan.workspace), "cublasLtMatmul");
+}
+
+namespace {
+
+/// Seconds of one of `calls` calls, which are enqueued together.
+template <class F>
+double seconds_of(int calls, const F& call) {
+  const auto stream = current_stream();
+  runtime::wait(stream);
+  const auto start = std::chrono::steady_clock::now();
+  for (int k = 0; k < calls; ++k) call();
+  runtime::wait(stream);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls;
+}
+
+}  // namespace
+
+double BoundGemm::fastest(const void* a, const void* b, void* c) const {
+  constexpr int kMostAlgorithms = 64;
+  constexpr double kSecondsEach = 0.02;
+  const Plan& plan = *plan_;
+  const auto give_back = [device = current_device()](void* memory) { deallocate(device, memory); };
+  const std::unique_ptr<void, decltype(give_back)> workspace(allocate(current_device(), kMostWorkspace, "workspaces"), give_back);
+  double best = 0;
+  for (const auto& each : plan.candidates(kAligned, kMostAlgorithms)) {
+    const auto call = [&] { return plan.multiply(plan.operation.get(), a, b, c, each.algo, workspace.get(), each.workspaceSize); };
+    if (each.state != CUBLAS_STATUS_SUCCESS || call() != CUBLAS_STATUS_SUCCESS) continue;  // named, and yet not for this device
+    const double once = seconds_of(1, call);
+    if (best > 0 && once > 2 * best) continue;
+    const double mean = seconds_of(std::clamp(int(kSecondsEach / once), 1, 1000), call);
+    if (best == 0 || mean < best) best = mean;
   }
-  plan.check(cublasLtMatmul(plan.lt, operation, one, b, plan.b.get(), a, plan.a.get(), zero, c, plan.c.get(), c, plan.c.get(), together % kAligned ? &plan.unaligned : &plan.algorithm, workspace,
-                            plan.workspace, current_stream()),
-             "cublasLtMatmul");
+  return best;
 }
 
 #endif

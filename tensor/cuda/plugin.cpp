@@ -4,6 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include <lockstep/tensor/cuda/blas.h>
 #include <lockstep/tensor/cuda/copy.h>
 #include <lockstep/tensor/cuda/kernel.h>
 #include <lockstep/tensor/cuda/memory.h>
@@ -141,6 +142,12 @@ const DevicePlugin& table() {
             runtime::destroy(static_cast<runtime::Graph*>(graph));
           },
       .nccl = &nccl_table(),
+      .graph_launches = graph_launches,
+      .fastest_product =
+          [](int device, DType dtype, std::int64_t m, std::int64_t k, std::int64_t n, const void* a, const void* b, void* c) {
+            const Current current(device);
+            return is_gemm_dtype(dtype) ? BoundGemm({.dtype = dtype, .m = m, .n = n, .k = k}, "matmul").fastest(a, b, c) : 0;
+          },
   };
   return plugin;
 }

@@ -36,6 +36,8 @@ Streams& streams() {
   return *instance;
 }
 
+std::atomic<std::uint64_t> launched{0};
+
 }  // namespace
 
 int set_current_device(int device) {
@@ -119,6 +121,8 @@ void cancel_capture(int device) noexcept {
 void launch_graph(int device, void* graph) {
   const Current current(device);
   runtime::launch(static_cast<runtime::Graph*>(graph), compute_stream(device));
+  launched.fetch_add(1, std::memory_order_relaxed);
 }
+std::uint64_t graph_launches() { return launched.load(std::memory_order_relaxed); }
 
 }  // namespace lockstep::cuda

@@ -2,6 +2,8 @@
 // The device and the streams that a thread works with. A device has one compute stream, on which all threads' work runs in order, so memory that one
 // thread frees may be used by another at once; a thread that captures a graph has another stream while it does.
 
+#include <cstdint>
+
 #include <lockstep/tensor/cuda/runtime.h>
 
 namespace lockstep::cuda {
@@ -20,6 +22,8 @@ void begin_capture(int device);
 void* end_capture(int device);
 void cancel_capture(int device) noexcept;
 void launch_graph(int device, void* graph);
+/// So far, on all devices.
+std::uint64_t graph_launches();
 bool capturing();
 
 /// What comes later in stream `later` of one device waits for what `earlier`, of another or of the same, has so far.

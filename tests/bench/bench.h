@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include <lockstep/tensor/device.h>
+#include <lockstep/tensor/tensor.h>
+
 namespace lockstep::bench {
 
 struct Case {
@@ -31,6 +34,13 @@ std::vector<Case> pipeline_cases();
 /// STFT of a minute of sound; a part of `pipeline`.
 std::vector<Case> signal_cases();
 
+/// Ten elementwise ops, one behind the other.
+Tensor chain_of_ten(const Tensor& x, const Tensor& y);
+
+/// `lockstep bench ops --device cuda`: products beside the fastest of cuBLASLt's algorithms for them, the rest beside a copy on the device, by bandwidth.
+/// Throws NotFoundError if no case's name contains `filter`.
+void run_device_ops(Device device, const std::string& filter, bool json, double seconds);
+
 struct StepOptions {
   std::string workload;  // of workloads.h; empty: each of them in turn but gpt2, which is for a GPU
   int threads = 1;
@@ -39,8 +49,10 @@ struct StepOptions {
   bool profile = false;  // where the time goes, op by op
   bool fit = false;      // Model::fit itself, its shuffling, loops and metrics included (book_mlp, mlp)
   std::optional<std::int64_t> batch = {};  // rows, if others than the workload's own
+  std::string device = {};  // "cpu", "cuda", "cuda:N"; empty: what LOCKSTEP_DEVICE chooses
 };
 /// `lockstep bench steps`: times whole training steps and prints them beside the machine's limit. Each workload has a process of its own.
+/// On a GPU several steps are timed together, and the graphs that a step launches are counted.
 void run_steps(const StepOptions& options);
 
 struct AllReduceOptions {

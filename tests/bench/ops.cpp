@@ -88,6 +88,8 @@ void add_convolution(std::vector<Case>& cases, std::int64_t batch, std::int64_t 
   cases.push_back({.name = "conv_" + name, .body = [=] { benchmark::DoNotOptimize(convolve(x, w)); }, .flops = flops, .reference = "onednn_conv_" + name});
 }
 
+}  // namespace
+
 Tensor chain_of_ten(const Tensor& x, const Tensor& y) {
   Tensor z = x + y;
   z = z * x;
@@ -100,8 +102,6 @@ Tensor chain_of_ten(const Tensor& x, const Tensor& y) {
   z = z + x;
   return z * 0.5f;
 }
-
-}  // namespace
 
 std::vector<Case> op_cases() {
   std::vector<Case> cases;

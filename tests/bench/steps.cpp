@@ -17,7 +17,10 @@
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/base/parallel.h>
 
+#include <lockstep/tensor/device_plugin.h>
+
 #include "bench.h"
+#include "device.h"
 #include "ranks.h"
 #include "timing.h"
 #include "workloads.h"
@@ -169,10 +172,55 @@ void run_all(StepOptions options) {
   }
 }
 
+// ---- on a GPU
+
+/// Of the result that the most arithmetic goes into.
+DType product_dtype(const autodiff::Graph& graph) {
+  DType dtype = float32;
+  double most = 0;
+  for (const autodiff::Node& node : graph.nodes)
+    if (const double flops = autodiff::cost_of(graph, node).flops; flops > most) most = flops, dtype = graph.spec(node.outputs[0]).dtype;
+  return dtype;
+}
+
+/// Steps are enqueued in rounds of about 50 ms, each of which is waited for: so the host works ahead, as it does in a training.
+void run_on_device(const StepOptions& options, const Workload& workload, Device device) {
+  workload.step();
+  synchronize(device);
+  const double first = seconds_since_launch();
+  const auto step = [&] { workload.step(); };
+  const int together = calls_within(device, std::min(0.05, options.seconds), step);
+  std::vector<double> times;
+  const std::uint64_t launched = device_plugin().graph_launches();
+  for (const auto start = Clock::now(); times.size() < 3 || seconds_since(start) < options.seconds;) times.push_back(1e3 * seconds_of_calls(device, together, step));
+  const std::size_t n = times.size() * std::size_t(together);
+  const double launches = double(device_plugin().graph_launches() - launched) / double(n);
+  const double ms = median(times), least = *std::min_element(times.begin(), times.end()), megabytes = double(memory_stats(device).peak) / double(1 << 20);
+  const autodiff::ConcreteFunction& trace = workload.trace();
+  const double flops = product_flops(trace.optimized()), bandwidth = copy_bandwidth(device);
+  const DType dtype = product_dtype(trace.optimized());
+  const std::string gpu = device_info(device).name;
+  const std::optional<double> gflops = product_gflops(device, dtype);
+  const double peak = nominal_gflops(gpu, dtype);
+  nlohmann::ordered_json line{{"workload", options.workload}, {"device", gpu}, {"ms", ms}, {"min_ms", least}, {"n", n}, {"steps_per_s", 1e3 / ms}, {"device_peak_MB", megabytes}, {"first_step_s", first},
+                              {"graph_launches_per_step", launches}, {"kernel_calls", trace.executable().step_count()}, {"dtype", std::string(name(dtype))}, {"GFLOPs", flops * 1e-6 / ms}, {"machine_GBps", bandwidth}};
+  if (gflops) {
+    const double limit = 1e-6 * (flops / *gflops + state_bytes(trace.optimized()) / bandwidth);
+    line.update({{"machine_GFLOPs", *gflops}, {"limit_ms", limit}, {"share_of_limit", limit / ms}});
+  }
+  if (peak > 0) line.update({{"peak_GFLOPs", peak}, {"share_of_peak", flops * 1e-6 / ms / peak}});
+  if (options.json) std::printf("%s\n", line.dump().c_str());
+  else
+    for (const auto& [key, value] : line.items()) std::printf("%-24s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  if (options.profile) print_profile(workload, options.seconds);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 void run_steps(const StepOptions& options) {
   if (options.workload.empty()) return run_all(options);
+  if (!options.device.empty()) set_default_device(Device(options.device));
   set_intra_op_threads(options.threads);
   if (options.fit) {
     run_fit(options);
@@ -181,6 +229,7 @@ void run_steps(const StepOptions& options) {
   WorkloadParts parts = workload_parts(options.workload);
   parts.rows = options.batch.value_or(parts.rows);
   const Workload workload = make_workload(parts);
+  if (!default_device().is_cpu()) return run_on_device(options, workload, default_device());
   workload.step();
   const double first = seconds_since_launch(), first_megabytes = peak_megabytes();
   for (int k = 0; k < 5; ++k) workload.step();

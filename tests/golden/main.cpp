@@ -1,4 +1,5 @@
 // golden_test [--device cuda] FAMILY...: runs the golden cases of these families (all, if none is named) of $LOCKSTEP_GOLDEN, on the device.
+// With --verbose each case is named before it runs: so a run that dies tells where, and --after NAME goes on behind that case.
 
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +41,7 @@ std::set<std::string> pending_cases(const std::filesystem::path& file) {
 }
 
 int usage(const std::string& complaint) {
-  std::fprintf(stderr, "golden_test: %s\nusage: golden_test [--device cpu|cuda|cuda:N] [--only TEXT] [FAMILY...]\nfamilies:", complaint.c_str());
+  std::fprintf(stderr, "golden_test: %s\nusage: golden_test [--device cpu|cuda|cuda:N] [--only TEXT] [--verbose] [--after NAME] [FAMILY...]\nfamilies:", complaint.c_str());
   for (const Family& family : kFamilies) std::fprintf(stderr, " %s", family.name);
   std::fprintf(stderr, "\nThe cases are read from $LOCKSTEP_GOLDEN (default ../shared/golden seen from the project's root).\n");
   return 2;
@@ -61,10 +62,13 @@ bool host_only(const std::exception& error) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> wanted;
-  std::string only;
+  std::string only, after;
+  bool verbose = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--only" && i + 1 < argc) only = argv[++i];
+    else if (argument == "--after" && i + 1 < argc) after = argv[++i];
+    else if (argument == "--verbose") verbose = true;
     else if (argument == "--device" && i + 1 < argc) {
       try {
         lockstep::set_default_device(lockstep::Device(argv[++i]));
@@ -77,6 +81,7 @@ int main(int argc, char** argv) {
   }
   for (const std::string& name : wanted)
     if (std::none_of(std::begin(kFamilies), std::end(kFamilies), [&](const Family& family) { return name == family.name; })) return usage("unknown family " + name);
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const char* given = std::getenv("LOCKSTEP_GOLDEN");
   const std::filesystem::path folder = given ? std::filesystem::path(given) : std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "../shared/golden";
   const std::set<std::string> pending = pending_cases(std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "tests/golden/pending.txt");
@@ -86,16 +91,25 @@ int main(int argc, char** argv) {
     try {
       golden::for_each_case(folder / family.file, [&](const golden::Case& c) {
         if (c.name.find(only) == std::string::npos) return;
+        if (!after.empty()) {
+          if (c.name == after) after.clear();
+          return;
+        }
+        if (verbose) std::printf("case %s %s\n", family.name, c.name.c_str());
+        const auto skip = [&] {
+          ++skipped;
+          if (verbose) std::printf("skipped\n");
+        };
         const bool rounding = std::find(std::begin(kOtherOrder), std::end(kOtherOrder), std::string(family.name) + " " + c.name) != std::end(kOtherOrder);
-        if (rounding && !lockstep::default_device().is_cpu()) return void(++skipped);
+        if (rounding && !lockstep::default_device().is_cpu()) return skip();
         const bool is_pending = pending.contains(std::string(family.name) + " " + c.name);
         std::string complaint;
         try {
           family.check(c);
         } catch (const golden::TakenByDevice&) {
-          return void(++skipped);
+          return skip();
         } catch (const std::exception& error) {
-          if (host_only(error)) return void(++skipped);
+          if (host_only(error)) return skip();
           complaint = error.what();
         }
         if (complaint.empty() && is_pending) complaint = "passes, but is listed in tests/golden/pending.txt: take it out";

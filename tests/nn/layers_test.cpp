@@ -111,6 +111,26 @@ TEST(SpectralNormalization, DividesTheKernelByItsNormInTrainingOnly) {
   }
 }
 
+TEST(SpectralNormalization, TrainsInShardsAsInOnePiece) {
+  std::vector<std::vector<float>> found;
+  for (const bool in_shards : {false, true}) {
+    random::set_seed(3);
+    Sequential model({InputLayer({3}), SpectralNormalization(Dense(4, "tanh")), Dense(1)});
+    model.compile({.optimizer = optim::SGD({.learning_rate = 0.1}), .loss = "mse"});
+    const Tensor x = reshape(range(0, 24, 1, float32), {8, 3}) / 10.0f, y = reduce_sum(x, 1, true);
+    FitOptions options{.batch_size = 4, .epochs = 2, .verbose = 0, .shuffle = false};
+    if (in_shards) options.shards = 2;
+    model.fit(x, y, options);
+    std::vector<float>& all = found.emplace_back();
+    for (const Tensor& weight : model.get_weights()) {
+      const auto values = weight.to_vector<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+  }
+  ASSERT_EQ(found[0].size(), found[1].size());
+  for (std::size_t i = 0; i < found[0].size(); ++i) EXPECT_NEAR(found[0][i], found[1][i], 1e-5) << i;
+}
+
 TEST(SpectralNormalization, LeavesAKernelOfZerosAndRefusesLayersWithoutOne) {
   SpectralNormalization layer(Dense({.units = 2, .kernel_initializer = "zeros"}), 3);
   EXPECT_EQ(layer(constant({{1.f, 1.f}}), {.training = true}).to_vector<float>(), (std::vector<float>{0, 0}));

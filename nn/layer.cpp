@@ -242,17 +242,25 @@ void Layer::set_trainable(bool trainable) {
   for (const Child& child : children_) child.layer->set_trainable(trainable);
 }
 
-void Layer::collect(std::vector<Weight>& into, bool trainable_only) const {
-  if (trainable_only && !trainable_) return;
+void Layer::collect_own(std::vector<Weight>& into, bool trainable_only) const {
   for (const bool trainable : {true, false})
     for (const Weight& weight : weights_)
       if (weight.trainable() == trainable && (trainable || !trainable_only) && !contains(into, weight)) into.push_back(weight);
+}
+void Layer::collect(std::vector<Weight>& into, bool trainable_only) const {
+  if (trainable_only && !trainable_) return;
+  collect_own(into, trainable_only);
   for (const Child& child : children_) child.layer->collect(into, trainable_only);
 }
 
 std::vector<Weight> Layer::weights() const {
   std::vector<Weight> result;
   collect(result, false);
+  return result;
+}
+std::vector<Weight> Layer::own_weights() const {
+  std::vector<Weight> result;
+  collect_own(result, false);
   return result;
 }
 std::vector<Weight> Layer::trainable_weights() const {

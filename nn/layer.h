@@ -191,6 +191,8 @@ class Layer : public Component {
 
   /// Own trainable weights, own others, then those of the sublayers; each once.
   std::vector<Weight> weights() const;
+  /// Those that the layer itself made, or shares with a sublayer.
+  std::vector<Weight> own_weights() const;
   std::vector<Weight> trainable_weights() const;
   std::vector<Weight> non_trainable_weights() const;
   /// The variables of trainable_weights(), for a tape.
@@ -232,6 +234,8 @@ class Layer : public Component {
 
   /// A new weight; only while the layer is being built. Throws AlreadyExistsError for a second one of a name.
   Weight add_weight(const std::string& name, const Shape& shape, const WeightOptions& options = {});
+  /// A sublayer's weight becomes one of this layer, too: it stands in the place of its own.
+  void share_weight(const Weight& weight) { weights_.push_back(weight); }
   /// A source of keys for random numbers; without a seed it starts from the global generator. A part of variables(), not of weights().
   Generator add_generator(const std::string& name, std::optional<std::int64_t> seed);
   /// State that is no weight: neither counted nor set by set_weights.
@@ -285,6 +289,7 @@ class Layer : public Component {
   Tensors enter(std::span<const Tensor> inputs, const CallOptions& options);
   void build_now(std::span<const Shape> shapes);
   void add_child(const std::string& name, std::shared_ptr<Layer> layer);
+  void collect_own(std::vector<Weight>& into, bool trainable_only) const;
   void collect(std::vector<Weight>& into, bool trainable_only) const;
   void collect_states(std::vector<Variable>& into) const;
   void collect_losses(std::vector<Tensor>& into) const;

@@ -117,8 +117,10 @@ void Loss::fields(Fields& f) {
   std::string name = this->name();
   f.field("name", name);
   if (name != this->name()) name_ = std::move(name);
-  std::optional<std::string> reduction = reduction_;  // Keras also writes null for "none"
+  std::optional<std::string> reduction;
+  if (!reduction_is_null_) reduction = reduction_;
   f.field("reduction", reduction);
+  reduction_is_null_ = !reduction;
   reduction_ = reduction.value_or("none");
   f.field("dtype", dtype_);
 }

@@ -58,6 +58,7 @@ class Loss : public Component {
 
  private:
   std::string reduction_;
+  bool reduction_is_null_ = false;  // Keras's other word for "none", kept as it was given
   std::string name_;
   std::optional<DType> dtype_;
 };

@@ -95,6 +95,7 @@ void CurvePoint::configured() {
 }
 void CurvePoint::fields(Fields& f) {
   Metric::fields(f);
+  f.required({setup_.argument});
   f.field("class_id", setup_.class_id);
   f.field("num_thresholds", setup_.num_thresholds);
   f.field(setup_.argument, setup_.value);

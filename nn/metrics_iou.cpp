@@ -54,6 +54,7 @@ IoU::IoU() : IoU(Options()) {}
 IoU::IoU(Options options) : IoUBase({options.num_classes, options.target_class_ids, options.ignore_class, options.sparse_y_true, options.sparse_y_pred, options.axis}, {options.name, options.dtype}) {}
 void IoU::fields(Fields& f) {
   Metric::fields(f);
+  f.required({"num_classes", "target_class_ids"});
   f.field("num_classes", setup_.num_classes);
   f.field("target_class_ids", setup_.target_class_ids);
   f.field("ignore_class", setup_.ignore_class);
@@ -66,6 +67,7 @@ MeanIoU::MeanIoU() : MeanIoU(Options()) {}
 MeanIoU::MeanIoU(Options options) : IoUBase({options.num_classes, {}, options.ignore_class, options.sparse_y_true, options.sparse_y_pred, options.axis}, {options.name, options.dtype}) {}
 void MeanIoU::fields(Fields& f) {
   Metric::fields(f);
+  f.required({"num_classes"});
   f.field("num_classes", setup_.num_classes);
   f.field("ignore_class", setup_.ignore_class);
   f.field("sparse_y_true", setup_.sparse_y_true);
@@ -88,6 +90,7 @@ OneHotIoU::OneHotIoU() : OneHotIoU(Options()) {}
 OneHotIoU::OneHotIoU(Options options) : IoUBase({options.num_classes, options.target_class_ids, options.ignore_class, false, options.sparse_y_pred, options.axis}, {options.name, options.dtype}) {}
 void OneHotIoU::fields(Fields& f) {
   Metric::fields(f);
+  f.required({"num_classes", "target_class_ids"});
   f.field("num_classes", setup_.num_classes);
   f.field("target_class_ids", setup_.target_class_ids);
   f.field("ignore_class", setup_.ignore_class);
@@ -99,6 +102,7 @@ OneHotMeanIoU::OneHotMeanIoU() : OneHotMeanIoU(Options()) {}
 OneHotMeanIoU::OneHotMeanIoU(Options options) : IoUBase({options.num_classes, {}, options.ignore_class, false, options.sparse_y_pred, options.axis}, {options.name, options.dtype}) {}
 void OneHotMeanIoU::fields(Fields& f) {
   Metric::fields(f);
+  f.required({"num_classes"});
   f.field("num_classes", setup_.num_classes);
   f.field("ignore_class", setup_.ignore_class);
   f.field("sparse_y_pred", setup_.sparse_y_pred);

@@ -12,7 +12,7 @@ void visit(Fields& fields, std::string_view name, NumberList& value) {
   if (json.is_null()) value = {};
   else if (json.is_number()) value = json.get<double>();
   else if (json.is_array() && std::all_of(json.begin(), json.end(), [](const Json& each) { return each.is_number(); })) value = json.get<std::vector<double>>();
-  else throw InvalidArgumentError("'" + std::string(name) + "' must be a number or a list of numbers, got " + json.dump());
+  else throw TypeError("'" + std::string(name) + "' must be a number or a list of numbers, got " + json.dump());
 }
 
 }  // namespace lockstep::nn

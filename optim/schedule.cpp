@@ -48,6 +48,7 @@ ExponentialDecay::ExponentialDecay() : ExponentialDecay(Options()) {}
 ExponentialDecay::ExponentialDecay(Options options) : options_(std::move(options)) { ExponentialDecay::configured(); }
 
 void ExponentialDecay::fields(Fields& f) {
+  f.required({"initial_learning_rate", "decay_steps", "decay_rate"});
   f.field("initial_learning_rate", options_.initial_learning_rate);
   f.field("decay_steps", options_.decay_steps);
   f.field("decay_rate", options_.decay_rate);
@@ -67,6 +68,7 @@ PiecewiseConstantDecay::PiecewiseConstantDecay() : options_{.values = {0.1}} {}
 PiecewiseConstantDecay::PiecewiseConstantDecay(Options options) : options_(std::move(options)) { PiecewiseConstantDecay::configured(); }
 
 void PiecewiseConstantDecay::fields(Fields& f) {
+  f.required({"boundaries", "values"});
   f.field("boundaries", options_.boundaries);
   f.field("values", options_.values);
   f.field("name", options_.name);
@@ -89,6 +91,7 @@ PolynomialDecay::PolynomialDecay() : PolynomialDecay(Options()) {}
 PolynomialDecay::PolynomialDecay(Options options) : options_(std::move(options)) { PolynomialDecay::configured(); }
 
 void PolynomialDecay::fields(Fields& f) {
+  f.required({"initial_learning_rate", "decay_steps"});
   f.field("initial_learning_rate", options_.initial_learning_rate);
   f.field("decay_steps", options_.decay_steps);
   f.field("end_learning_rate", options_.end_learning_rate);
@@ -111,6 +114,7 @@ InverseTimeDecay::InverseTimeDecay() : InverseTimeDecay(Options()) {}
 InverseTimeDecay::InverseTimeDecay(Options options) : options_(std::move(options)) { InverseTimeDecay::configured(); }
 
 void InverseTimeDecay::fields(Fields& f) {
+  f.required({"initial_learning_rate", "decay_steps", "decay_rate"});
   f.field("initial_learning_rate", options_.initial_learning_rate);
   f.field("decay_steps", options_.decay_steps);
   f.field("decay_rate", options_.decay_rate);
@@ -130,6 +134,7 @@ CosineDecay::CosineDecay() : CosineDecay(Options()) {}
 CosineDecay::CosineDecay(Options options) : options_(std::move(options)) { CosineDecay::configured(); }
 
 void CosineDecay::fields(Fields& f) {
+  f.required({"initial_learning_rate", "decay_steps"});
   f.field("initial_learning_rate", options_.initial_learning_rate);
   f.field("decay_steps", options_.decay_steps);
   f.field("alpha", options_.alpha);
@@ -154,6 +159,7 @@ CosineDecayRestarts::CosineDecayRestarts() : CosineDecayRestarts(Options()) {}
 CosineDecayRestarts::CosineDecayRestarts(Options options) : options_(std::move(options)) { CosineDecayRestarts::configured(); }
 
 void CosineDecayRestarts::fields(Fields& f) {
+  f.required({"initial_learning_rate", "first_decay_steps"});
   f.field("initial_learning_rate", options_.initial_learning_rate);
   f.field("first_decay_steps", options_.first_decay_steps);
   f.field("t_mul", options_.t_mul);

@@ -22,6 +22,7 @@ LossScaleOptimizer::LossScaleOptimizer(Options options)
 
 void LossScaleOptimizer::fields(Fields& f) {
   name_field(f);
+  f.required({"inner_optimizer"});
   f.field("inner_optimizer", inner_);
   f.field("initial_scale", initial_scale_);
   f.field("dynamic_growth_steps", dynamic_growth_steps_);
@@ -96,6 +97,7 @@ std::shared_ptr<OptimizerMap> OptimizerMap::wrap(Named<Function> function) {
 OptimizerMap::OptimizerMap(Options options) : options_(std::move(options)) { OptimizerMap::configured(); }
 
 void OptimizerMap::fields(Fields& f) {
+  f.required({"default_optimizer"});
   f.field("default_optimizer", options_.default_optimizer);
   Json before = Json::object();
   for (const auto& [key, optimizer] : options_.optimizer_map) before[key] = serialize(*optimizer);
@@ -138,6 +140,7 @@ MultiOptimizer::MultiOptimizer(Options options)
 }
 
 void MultiOptimizer::fields(Fields& f) {
+  f.required({"optimizer_map"});
   f.field("optimizer_map", map_);
   std::optional<double> factor = common().loss_scale_factor;
   f.field("loss_scale_factor", factor);
@@ -148,6 +151,10 @@ void MultiOptimizer::fields(Fields& f) {
 void MultiOptimizer::configured() {
   if (!map_) throw InvalidArgumentError("there must be an optimizer_map", "MultiOptimizer");
   if (map_->default_optimizer()) add(map_->default_optimizer());
+  const std::size_t first = optimizers_.size();
+  for (const auto& [key, optimizer] : map_->entries()) add(optimizer);
+  // In Keras's order, which its files have: the default one last.
+  std::rotate(optimizers_.begin(), optimizers_.begin() + std::ptrdiff_t(first), optimizers_.end());
 }
 
 /// Its index among the optimizers.

@@ -66,6 +66,8 @@ class OptimizerMap : public Component {
   explicit OptimizerMap(Options options);
 
   const Ref<Optimizer>& default_optimizer() const { return options_.default_optimizer; }
+  /// The others, under their keys.
+  const std::vector<std::pair<std::string, Ref<Optimizer>>>& entries() const { return options_.optimizer_map; }
   /// Throws InvalidArgumentError if several patterns match.
   virtual Ref<Optimizer> operator()(const Variable& variable) const;
   void fields(Fields& f) override;
@@ -88,7 +90,7 @@ class MultiOptimizer : public Optimizer {
   /// Throws InvalidArgumentError without optimizer_map.
   explicit MultiOptimizer(Options options);
 
-  /// The default one first, the others (once it is built) in the order of their first variables.
+  /// Those of the map, the default one, then (once it is built) what a function has given for variables, in their order.
   const std::vector<Ref<Optimizer>>& optimizers() const { return optimizers_; }
   /// Both throw FailedPreconditionError: ask the inner optimizers.
   Tensor learning_rate() override;

@@ -12,6 +12,7 @@
 #include <lockstep/dist/world.h>
 #include <lockstep/nn/functional.h>
 #include <lockstep/nn/layers/attention.h>
+#include <lockstep/nn/layers/normalization.h>
 #include <lockstep/nn/layers/recurrent.h>
 #include <lockstep/nn/sequential.h>
 #include <lockstep/optim/wrappers.h>
@@ -24,23 +25,18 @@ namespace {
 
 using LayerPtr = std::shared_ptr<nn::Layer>;
 
-/// A layer's weights without those of its sublayers.
+/// A layer's weights without those that only its sublayers have.
 std::vector<Variable> own_variables(const nn::Layer& layer) {
-  const std::vector<nn::Weight> all = layer.weights();
-  std::vector<nn::Weight> inner;
-  for (const auto& child : layer.sublayers())
-    for (const nn::Weight& weight : child.layer->weights()) inner.push_back(weight);
   std::vector<Variable> own;
-  for (const nn::Weight& weight : all)
-    if (std::find(inner.begin(), inner.end(), weight) == inner.end()) own.push_back(weight.variable());
+  for (const nn::Weight& weight : layer.own_weights()) own.push_back(weight.variable());
   return own;
 }
 
-/// Names of the layers in a list: the class's, numbered from the second of a class on.
+/// Names of the layers, or optimizers, in a list: the class's, numbered from the second of a class on.
 class ClassNames {
  public:
-  std::string next(const nn::Layer& layer) {
-    const std::string stem = snake_case(layer.class_name());
+  std::string next(const Component& one) {
+    const std::string stem = snake_case(one.class_name());
     const int number = count_[stem]++;
     return number == 0 ? stem : stem + "_" + std::to_string(number);
   }
@@ -125,7 +121,7 @@ class Walk {
   static std::string called(const nn::Layer& layer, std::size_t i) {
     const std::string& name = layer.sublayers()[i].name;
     if (dynamic_cast<const nn::Bidirectional*>(&layer)) return i == 0 ? "forward_layer" : "backward_layer";
-    if (dynamic_cast<const nn::TimeDistributed*>(&layer)) return "layer";
+    if (dynamic_cast<const nn::TimeDistributed*>(&layer) || dynamic_cast<const nn::SpectralNormalization*>(&layer)) return "layer";
     if (dynamic_cast<const nn::RNN*>(&layer)) return "cell";
     if (dynamic_cast<const nn::HeadedAttention*>(&layer)) {
       const std::string kind = name == "attention_output" ? "output_dense" : name + "_dense";
@@ -155,6 +151,10 @@ std::vector<Group> optimizer_groups(const nn::Model& model) {
   std::vector<Group> groups = {{"optimizer", optimizer.name(), optimizer.variables()}};
   // Keras has the state of an optimizer within it twice.
   if (const auto* scaled = dynamic_cast<const optim::LossScaleOptimizer*>(&optimizer)) groups.push_back({"optimizer/inner_optimizer", scaled->inner_optimizer()->name(), scaled->inner_optimizer()->variables()});
+  if (const auto* several = dynamic_cast<const optim::MultiOptimizer*>(&optimizer)) {
+    ClassNames names;
+    for (const Ref<optim::Optimizer>& each : several->optimizers()) groups.push_back({"optimizer/optimizers/" + names.next(*each), each->name(), each->variables()});
+  }
   return groups;
 }
 

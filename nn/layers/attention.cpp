@@ -214,6 +214,7 @@ MultiHeadAttention::MultiHeadAttention(Options options) : HeadedAttention(option
 
 void MultiHeadAttention::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"num_heads", "key_dim"});
   f.field("num_heads", options_.num_heads);
   f.field("key_dim", options_.key_dim);
   f.field("value_dim", options_.value_dim);
@@ -266,6 +267,7 @@ GroupedQueryAttention::GroupedQueryAttention(Options options) : HeadedAttention(
 
 void GroupedQueryAttention::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"head_dim", "num_query_heads", "num_key_value_heads"});
   f.field("head_dim", options_.head_dim);
   f.field("num_query_heads", options_.num_query_heads);
   f.field("num_key_value_heads", options_.num_key_value_heads);

@@ -39,6 +39,7 @@ void Layer::register_builtins() {
     register_class(component_class<GroupNormalization>("GroupNormalization", kModule));
     register_class(component_class<RMSNormalization>("RMSNormalization", kModule));
     register_class(component_class<UnitNormalization>("UnitNormalization", kModule));
+    register_class(component_class<SpectralNormalization>("SpectralNormalization", kModule));
 
     register_class(component_class<Conv1D>("Conv1D", kModule));
     register_class(component_class<Conv2D>("Conv2D", kModule));

@@ -75,6 +75,7 @@ ConvLSTM::ConvLSTM(int rank, Options o)
 void ConvLSTM::fields(Fields& f) {
   Layer::fields(f);
   sequence_fields(f);
+  f.required({"filters", "kernel_size"});
   f.field("filters", options_.filters);
   f.field("kernel_size", options_.kernel_size.values);
   f.field("strides", options_.strides.values);

@@ -31,6 +31,7 @@ Conv::Conv(int rank, Options options) : Layer(options.name, options.dtype), rank
 
 void Conv::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"filters", "kernel_size"});
   f.field("filters", options_.filters);
   f.field("kernel_size", options_.kernel_size.values);
   f.field("strides", options_.strides.values);
@@ -84,6 +85,7 @@ ConvTranspose::ConvTranspose(int rank, Options options) : Layer(options.name, op
 
 void ConvTranspose::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"filters", "kernel_size"});
   f.field("filters", options_.filters);
   f.field("kernel_size", options_.kernel_size.values);
   f.field("strides", options_.strides.values);
@@ -148,6 +150,8 @@ DepthwiseConv::DepthwiseConv(int rank, bool separable, Options options) : Layer(
 
 void DepthwiseConv::fields(Fields& f) {
   Layer::fields(f);
+  if (separable_) f.required({"filters"});
+  f.required({"kernel_size"});
   f.field("depth_multiplier", options_.depth_multiplier);
   if (separable_) f.field("filters", options_.filters);
   f.field("kernel_size", options_.kernel_size.values);

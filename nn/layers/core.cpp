@@ -17,6 +17,9 @@ void absent(Fields& f, const char* key) {
   if (!value.is_null()) throw UnimplementedError("'" + std::string(key) + "' must be null, got " + value.dump());
 }
 
+/// Whole numbers (rows of categories) as what they are multiplied with.
+Tensor as_numbers(const Tensor& x, DType dtype) { return is_integer(x.dtype()) || x.dtype() == boolean ? cast(x, dtype) : x; }
+
 }  // namespace
 
 // ---- Dense
@@ -25,6 +28,7 @@ Dense::Dense(Options options) : Layer(options.name, options.dtype), options_(std
 
 void Dense::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"units"});
   f.field("units", options_.units);
   f.field("activation", options_.activation);
   f.field("use_bias", options_.use_bias);
@@ -53,7 +57,7 @@ void Dense::build(const Shape& input) {
 Tensor Dense::call(const Tensor& x) {
   require(x.ndim() >= 2 && x.shape().dim(-1) == kernel_.shape()[0],
           "the last axis of the input must have size " + std::to_string(kernel_.shape()[0]) + ", got " + to_string(x.shape()));
-  const Tensor product = matmul(x, kernel_);
+  const Tensor product = matmul(as_numbers(x, compute_dtype()), kernel_);
   return (*options_.activation)(options_.use_bias ? product + bias_ : product);
 }
 
@@ -63,6 +67,7 @@ EinsumDense::EinsumDense(Options options) : Layer(options.name, options.dtype), 
 
 void EinsumDense::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"equation", "output_shape"});
   Json shape = Json::array();
   for (const std::int64_t size : options_.output_shape) shape.push_back(size < 0 ? Json(nullptr) : Json(size));
   const Json written = shape;
@@ -152,7 +157,7 @@ void EinsumDense::build(const Shape& input) {
 }
 
 Tensor EinsumDense::call(const Tensor& x) {
-  const Tensor operands[] = {x, kernel_};
+  const Tensor operands[] = {as_numbers(x, compute_dtype()), kernel_};
   const Tensor product = einsum(operands, full_);
   return (*options_.activation)(bias_.defined() ? product + bias_ : product);
 }
@@ -163,6 +168,7 @@ Embedding::Embedding(Options options) : Layer(options.name, options.dtype), opti
 
 void Embedding::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"input_dim", "output_dim"});
   f.field("input_dim", options_.input_dim);
   f.field("output_dim", options_.output_dim);
   f.field("embeddings_initializer", options_.embeddings_initializer);
@@ -200,11 +206,13 @@ Tensor Embedding::compute_mask(std::span<const Tensor> inputs, const CallOptions
 
 void Lambda::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"function"});
   f.field("function", function_);
 }
 
 void ActivationLayer::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"activation"});
   f.field("activation", activation_);
 }
 
@@ -248,7 +256,7 @@ void PReLU::fields(Fields& f) {
 void PReLU::build(const Shape& input) {
   Shape shape(input.dims().subspan(1));
   for (const std::int64_t axis : options_.shared_axes.value_or(Ints{})) {
-    require(axis >= 1 && axis <= shape.ndim(), "shared axis " + std::to_string(axis) + " is outside of the input's shape " + to_string(input));
+    if (axis < 1 || axis > shape.ndim()) throw IndexError("shared axis " + std::to_string(axis) + " is outside of the input's shape " + to_string(input) + " (layer '" + path() + "')", class_name());
     shape[int(axis) - 1] = 1;
   }
   alpha_ = add_weight("alpha", shape, {.initializer = options_.alpha_initializer, .regularizer = options_.alpha_regularizer, .constraint = options_.alpha_constraint});

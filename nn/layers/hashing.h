@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 
 #include <lockstep/nn/layer.h>
 #include <lockstep/tensor/ragged.h>
@@ -14,16 +15,18 @@ class Hashing : public Layer {
  public:
   struct Options {
     std::int64_t num_bins = 0;
-    /// A string or a whole number: has bin 0 for itself.
-    std::optional<std::string> mask_value = {};
+    /// A string or a whole number, as the values are: has bin 0 for itself.
+    std::optional<std::variant<std::int64_t, std::string>> mask_value = {};
     /// One or two numbers.
     std::optional<Ints> salt = {};
     /// "int", "one_hot", "multi_hot" or "count"
     std::string output_mode = "int";
     std::string name = {};
+    /// Of the output. For "int" whole numbers: int64, unless another integer dtype is given.
+    DTypePolicy dtype = {};
   };
   Hashing() = default;
-  explicit Hashing(Options options) : Layer(options.name), options_(std::move(options)) { Hashing::configured(); }
+  explicit Hashing(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { Hashing::configured(); }
   RaggedTensor operator()(const RaggedTensor& values) const { return values.with_flat_values(bins(values.flat_values())); }
   using Layer::operator();
   void fields(Fields& f) override;
@@ -45,9 +48,11 @@ class HashedCrossing : public Layer {
     /// "int" or "one_hot"
     std::string output_mode = "int";
     std::string name = {};
+    /// As that of Hashing.
+    DTypePolicy dtype = {};
   };
   HashedCrossing() = default;
-  explicit HashedCrossing(Options options) : Layer(options.name), options_(std::move(options)) { HashedCrossing::configured(); }
+  explicit HashedCrossing(Options options) : Layer(options.name, options.dtype), options_(std::move(options)) { HashedCrossing::configured(); }
   void fields(Fields& f) override;
   void configured() override;
 

@@ -49,6 +49,7 @@ void require_target_size(std::int64_t height, std::int64_t width, const char* la
 
 void Resizing::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"height", "width"});
   f.field("height", options_.height);
   f.field("width", options_.width);
   f.field("interpolation", options_.interpolation);
@@ -92,6 +93,7 @@ Tensor Resizing::call(const Tensor& x) {
 
 void CenterCrop::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"height", "width"});
   f.field("height", options_.height);
   f.field("width", options_.width);
   f.field("data_format", options_.data_format);
@@ -140,6 +142,7 @@ Tensor RandomFlip::change(const Tensor& images) {
 
 void RandomCrop::fields(Fields& f) {
   RandomImageLayer::fields(f);
+  f.required({"height", "width"});
   f.field("height", height_);
   f.field("width", width_);
 }
@@ -152,6 +155,7 @@ Tensor RandomCrop::keep(const Tensor& images) { return fitted(images, height_, w
 
 void RandomValueLayer::fields(Fields& f) {
   RandomImageLayer::fields(f);
+  f.required({"factor"});
   f.field("factor", factor_);
   f.field("value_range", range_);
 }

@@ -97,7 +97,7 @@ void IndexLookup<T>::fields(Fields& f) {
   if constexpr (!kText) detail::fixed(f, "vocabulary_dtype", std::string("int64"));
   f.field("idf_weights", options_.idf_weights);
   f.field("vocabulary", options_.vocabulary);
-  Json size = options_.vocabulary ? Json(vocabulary_size()) : Json(nullptr);  // follows from the others
+  Json size = learnt_ ? Json(vocabulary_size()) : Json(nullptr);  // follows from the others
   f.field("vocabulary_size", size);
   f.field("oov_method", options_.oov_method);
   f.field("salt", options_.salt);
@@ -142,14 +142,16 @@ void IndexLookup<T>::set_vocabulary(const Tokens& vocabulary, const std::optiona
     std::vector<double> weights = *idf_weights;
     // Of unknown tokens nothing is known: the mean of the others.
     if (std::ssize(weights) < token_start() + std::ssize(tokens)) weights.insert(weights.begin(), std::size_t(token_start()), std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size()));
-    options_.idf_weights = std::move(weights);
+    all_weights_ = std::move(weights);
   }
+  options_.vocabulary = vocabulary;
+  options_.idf_weights = idf_weights;
   set_tokens(tokens);
 }
 
 template <class T>
 void IndexLookup<T>::set_tokens(Tokens tokens) {
-  options_.vocabulary = std::move(tokens);
+  learnt_ = std::move(tokens);
   const Unheard unheard;  // also while a function is traced, these are constants
   const DeviceScope host{Device()};
   if (options_.invert) {
@@ -161,7 +163,7 @@ void IndexLookup<T>::set_tokens(Tokens tokens) {
   std::vector<std::pair<T, std::int64_t>> keys;
   if (options_.mask_token) keys.emplace_back(*options_.mask_token, masks() ? 0 : -1);  // -1: dropped from rows
   std::int64_t position = token_start();
-  for (const T& token : *options_.vocabulary) keys.emplace_back(token, position++);
+  for (const T& token : *learnt_) keys.emplace_back(token, position++);
   if constexpr (!kText) std::sort(keys.begin(), keys.end());
   std::vector<T> names;
   std::vector<std::int64_t> places{options_.num_oov_indices > 0 ? oov_start() : -1};
@@ -173,7 +175,7 @@ void IndexLookup<T>::set_tokens(Tokens tokens) {
 
 template <class T>
 std::int64_t IndexLookup<T>::vocabulary_size() const {
-  return token_start() + (options_.vocabulary ? std::ssize(*options_.vocabulary) : 0);
+  return token_start() + (learnt_ ? std::ssize(*learnt_) : 0);
 }
 
 template <class T>
@@ -183,7 +185,7 @@ std::vector<T> IndexLookup<T>::get_vocabulary(bool include_special_tokens) const
     if (masks()) all.push_back(*options_.mask_token);
     all.insert(all.end(), std::size_t(options_.num_oov_indices), options_.oov_token);
   }
-  if (options_.vocabulary) all.insert(all.end(), options_.vocabulary->begin(), options_.vocabulary->end());
+  if (learnt_) all.insert(all.end(), learnt_->begin(), learnt_->end());
   return all;
 }
 
@@ -238,11 +240,13 @@ void IndexLookup<T>::finish(Seen seen, const AdaptOptions& options) {
   if (options_.output_mode == "tf_idf") {
     std::vector<double> weights;
     for (const T& token : tokens) weights.push_back(std::log(1 + double(all.document_count) / (1 + double(all.documents[token]))));
+    options_.idf_weights = weights;
     const double mean = weights.empty() ? 0 : std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size());
     weights.insert(weights.begin(), std::size_t(token_start()), mean);
-    options_.idf_weights = std::move(weights);
+    all_weights_ = std::move(weights);
   }
   adapted_ = true;
+  options_.vocabulary = tokens;
   set_tokens(std::move(tokens));
 }
 
@@ -276,7 +280,7 @@ void IndexLookup<T>::adapt(BatchSource& source, const AdaptOptions& options) {
 
 template <class T>
 void IndexLookup<T>::require_ready() const {
-  if (!options_.vocabulary) throw FailedPreconditionError("there is no vocabulary: give it, or call adapt", name());
+  if (!learnt_) throw FailedPreconditionError("there is no vocabulary: give it, or call adapt", name());
 }
 
 /// Where the tokens stand among the keys, -1 for those that do not. Strings are found by their hash, whole numbers by a binary search.
@@ -325,7 +329,7 @@ Tensor IndexLookup<T>::tokens_at(const Tensor& positions) const {
 template <class T>
 Tensor IndexLookup<T>::weighed(const Tensor& rows) const {
   if (options_.output_mode != "tf_idf") return rows;
-  std::vector<double> weights = *options_.idf_weights;
+  std::vector<double> weights = *all_weights_;
   weights.resize(std::size_t(depth()), 0.0);
   return rows * cast(constant(weights), rows.dtype());
 }
@@ -336,7 +340,7 @@ Tensor IndexLookup<T>::call(const Tensor& x) {
   if (options_.invert) return tokens_at(x);
   const auto rows = [&] {
     const DeviceScope here{device_beside(x)};
-    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), options_.output_mode == "int" ? int64 : float32));
+    return weighed(encode_categories(positions(x), options_.output_mode == "tf_idf" ? "count" : options_.output_mode, depth(), row_dtype()));
   };
   return kText ? placed(rows()) : rows();
 }
@@ -357,8 +361,8 @@ Tensor IndexLookup<T>::encode(const RaggedTensor& tokens) const {
   const Tensor places = positions(tokens.flat_values()), row = tokens.value_rowids();
   const Tensor at = where(places < 0, places, row * depth() + places);  // what is below 0 counts nowhere
   const std::int64_t rows_count = tokens.nrows();
-  Tensor rows = reshape(unsorted_segment_sum(cast(ones_like(at), float32), at, rows_count * depth()), {rows_count, depth()});
-  if (options_.output_mode == "multi_hot") rows = minimum(rows, scalar(1, float32));
+  Tensor rows = reshape(unsorted_segment_sum(cast(ones_like(at), row_dtype()), at, rows_count * depth()), {rows_count, depth()});
+  if (options_.output_mode == "multi_hot") rows = minimum(rows, scalar(1, rows.dtype()));
   return weighed(rows);
 }
 

@@ -32,7 +32,7 @@ class IndexLookup : public Layer {
     std::optional<Tokens> vocabulary = {};
     /// From positions to tokens.
     bool invert = false;
-    /// "int", "one_hot", "multi_hot", "count" or "tf_idf"
+    /// "int", "one_hot", "multi_hot" or "count", of int64; or "tf_idf", of float32
     std::string output_mode = "int";
     std::string name = {};
     /// Of the vocabulary's tokens, for "tf_idf"; or found by adapt.
@@ -58,7 +58,10 @@ class IndexLookup : public Layer {
   std::vector<T> get_vocabulary(bool include_special_tokens = true) const;
   std::int64_t vocabulary_size() const;
   /// Of special tokens, too; none outside of "tf_idf".
-  const std::optional<std::vector<double>>& idf_weights() const { return options_.idf_weights; }
+  const std::optional<std::vector<double>>& idf_weights() const { return all_weights_; }
+  /// Given or learnt, as a configuration has them: weights of special tokens only where they were given.
+  const std::optional<Tokens>& given_vocabulary() const { return options_.vocabulary; }
+  const std::optional<std::vector<double>>& given_weights() const { return options_.idf_weights; }
   /// Width of a row of "one_hot", "multi_hot", "count" and "tf_idf".
   std::int64_t depth() const { return options_.pad_to_max_tokens ? options_.max_tokens.value_or(0) : vocabulary_size(); }
 
@@ -99,13 +102,16 @@ class IndexLookup : public Layer {
   Tensor bucket(const Tensor& tokens) const;
   Tensor tokens_at(const Tensor& positions) const;
   Tensor weighed(const Tensor& rows) const;
+  DType row_dtype() const { return options_.output_mode == "tf_idf" ? float32 : int64; }
 
   Options options_;
-  bool adapted_ = false;                          // the vocabulary was learnt, not given
-  KeyIndex index_;                                // strings: the mask token and the vocabulary
-  Tensor sorted_;                                 // whole numbers: the same in ascending order
-  Tensor places_;                                 // where what is unknown goes, then the position of each of these
-  Tensor tokens_;                                 // inverted: all tokens by position, then the unknown token
+  bool adapted_ = false;                            // the vocabulary was learnt, not given
+  std::optional<Tokens> learnt_;                    // without the special tokens that the options' may begin with
+  std::optional<std::vector<double>> all_weights_;  // of special tokens, too
+  KeyIndex index_;                                  // strings: the mask token and the vocabulary
+  Tensor sorted_;                                   // whole numbers: the same in ascending order
+  Tensor places_;                                   // where what is unknown goes, then the position of each of these
+  Tensor tokens_;                                   // inverted: all tokens by position, then the unknown token
 };
 
 class IntegerLookup : public IndexLookup<std::int64_t> {

@@ -15,6 +15,14 @@ Tensor all_masks(std::size_t inputs, const CallOptions& options) {
   return result;
 }
 
+/// Whole numbers beside floats as floats.
+Tensors in_one_dtype(std::span<const Tensor> inputs) {
+  const auto real = std::find_if(inputs.begin(), inputs.end(), [](const Tensor& input) { return is_float(input.dtype()); });
+  Tensors result;
+  for (const Tensor& input : inputs) result.push_back(real != inputs.end() && is_integer(input.dtype()) ? cast(input, real->dtype()) : input);
+  return result;
+}
+
 }  // namespace
 
 Tensor Merge::compute_mask(std::span<const Tensor> inputs, const CallOptions& options) { return all_masks(inputs.size(), options); }
@@ -25,7 +33,7 @@ Tensors Merge::call(std::span<const Tensor> inputs, const CallOptions& options) 
   int ndim = 0;
   for (const Tensor& input : inputs) ndim = std::max(ndim, input.ndim());
   Tensors aligned;
-  for (const Tensor& input : inputs) {
+  for (const Tensor& input : in_one_dtype(inputs)) {
     Tensor each = input;
     while (each.ndim() < ndim) each = expand_dims(each, std::min(1, each.ndim()));
     aligned.push_back(each);
@@ -44,7 +52,8 @@ void Concatenate::fields(Fields& f) {
 }
 Tensors Concatenate::call(std::span<const Tensor> inputs, const CallOptions& options) {
   static_cast<void>(options);
-  return {concat(inputs, axis_)};
+  const Tensors operands = in_one_dtype(inputs);
+  return {concat(std::span<const Tensor>(operands), axis_)};
 }
 Tensor Concatenate::compute_mask(std::span<const Tensor> inputs, const CallOptions& options) {
   bool any = false;
@@ -64,6 +73,7 @@ Tensor Concatenate::compute_mask(std::span<const Tensor> inputs, const CallOptio
 
 void Dot::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"axes"});
   f.field("axes", axes_.value);
   f.field("normalize", normalize_);
 }
@@ -77,12 +87,14 @@ Tensors Dot::call(std::span<const Tensor> inputs, const CallOptions& options) {
   require(inputs.size() == 2, "there must be two inputs, got " + std::to_string(inputs.size()));
   const auto* one = std::get_if<std::int64_t>(&axes_.value);
   const auto* pair = std::get_if<Ints>(&axes_.value);
-  require(one || (pair && pair->size() == 2), "axes must be a number or a pair");
+  if (!one && !pair) throw TypeError("axes must be a number or a pair (layer '" + name() + "')", class_name());
+  require(one || pair->size() == 2, "axes must be a number or a pair");
   // Each operand as (batch, the other axes, the summed axis).
+  const Tensors operands = in_one_dtype(inputs);
   Tensor matrices[2];
   Ints output = {inputs[0].shape()[0]};
   for (std::size_t i = 0; i < 2; ++i) {
-    const Tensor& x = inputs[i];
+    const Tensor& x = operands[i];
     std::int64_t axis = one ? *one : (*pair)[i];
     if (axis < 0) axis += x.ndim();
     require(axis >= 1 && axis < x.ndim(), "axis " + std::to_string(axis) + " is outside of the input's shape " + to_string(x.shape()));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/dist/replica.h>
+#include <lockstep/nn/aligned.h>
 #include <lockstep/nn/loss.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
@@ -204,7 +205,53 @@ Tensor RMSNormalization::call(const Tensor& x) { return rms_norm(x, scale_, opti
 void UnitNormalization::fields(Fields& f) {
   Layer::fields(f);
   f.field("axis", axis_.value);
+  if (std::holds_alternative<std::string>(axis_.value)) throw TypeError("'axis' must be a whole number or several, got \"" + std::get<std::string>(axis_.value) + "\"", class_name());
 }
 Tensor UnitNormalization::call(const Tensor& x) { return l2_normalize(x, axis_, 1e-12); }
+
+// ---- SpectralNormalization
+
+SpectralNormalization::SpectralNormalization(Ref<Layer> layer, std::int64_t power_iterations, std::string name)
+    : Layer(std::move(name)), layer_(std::move(layer)), power_iterations_(power_iterations) {
+  SpectralNormalization::configured();
+}
+void SpectralNormalization::fields(Fields& f) {
+  Layer::fields(f);
+  f.required({"layer"});
+  f.field("layer", layer_);
+  f.field("power_iterations", power_iterations_);
+}
+void SpectralNormalization::configured() {
+  require(bool(layer_), "there is no layer");
+  require(power_iterations_ > 0, "power_iterations must be positive, got " + std::to_string(power_iterations_));
+}
+void SpectralNormalization::build(std::span<const Shape> inputs) {
+  track(layer_->name(), layer_.ptr())->build_for(inputs);
+  for (const Weight& weight : layer_->own_weights())
+    if (weight.name() == "kernel" || weight.name() == "embeddings") kernel_ = weight;
+  require(kernel_.defined(), "the layer '" + layer_->name() + "' (" + layer_->class_name() + ") has neither a kernel nor embeddings");
+  share_weight(kernel_);
+  vector_u_ = add_weight("vector_u", {1, kernel_.shape().dim(-1)}, {.initializer = TruncatedNormal({.mean = 0, .stddev = 0.02}), .trainable = false, .dtype = kernel_.variable().dtype()});
+}
+Tensors SpectralNormalization::call(std::span<const Tensor> inputs, const CallOptions& options) {
+  if (options.training) normalize();
+  Tensors outputs = (*layer_)(inputs, options);
+  for (Tensor& output : outputs)
+    if (is_float(inputs[0].dtype()) && output.dtype() != inputs[0].dtype()) output = cast(output, inputs[0].dtype());
+  return outputs;
+}
+/// Divides the kernel by its largest singular value, as far as the iterations have found it. A kernel of zeros stays.
+void SpectralNormalization::normalize() {
+  const Tensor kernel = stop_gradient(kernel_.variable().value()), before = vector_u_.variable().value();
+  const Tensor rows = reshape(kernel, {-1, kernel.shape().dim(-1)});
+  Tensor u = before, v;
+  for (std::int64_t i = 0; i < power_iterations_; ++i) {
+    v = l2_normalize(matmul(u, rows, false, true), Ints{0, 1}, kEpsilon * kEpsilon);
+    u = l2_normalize(matmul(v, rows), Ints{0, 1}, kEpsilon * kEpsilon);
+  }
+  const Tensor sigma = matmul(matmul(v, rows), u, false, true), empty = reduce_all(equal(kernel, scalar(0, kernel.dtype())));
+  vector_u_.assign(where(empty, before, u));
+  kernel_.assign(where(empty, kernel, kernel / reshape(sigma, {})));
+}
 
 }  // namespace lockstep::nn

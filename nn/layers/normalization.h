@@ -139,4 +139,25 @@ class UnitNormalization : public Layer {
   Axes axis_;
 };
 
+/// A layer whose kernel (or embeddings), as a matrix of (all else, the last axis), is divided by its spectral norm before every call in training: so
+/// that the layer changes no distance by more than a factor of about 1. Power iterations find the norm; where they stand goes on from call to call.
+class SpectralNormalization : public Layer {
+ public:
+  SpectralNormalization() = default;
+  /// Throws InvalidArgumentError without a layer, or unless power_iterations > 0; when it is built, for a layer without a kernel.
+  explicit SpectralNormalization(Ref<Layer> layer, std::int64_t power_iterations = 1, std::string name = {});
+  void fields(Fields& f) override;
+  void configured() override;
+
+ protected:
+  void build(std::span<const Shape> inputs) override;
+  Tensors call(std::span<const Tensor> inputs, const CallOptions& options) override;
+
+ private:
+  void normalize();
+  Ref<Layer> layer_;
+  std::int64_t power_iterations_ = 1;
+  Weight kernel_, vector_u_;
+};
+
 }  // namespace lockstep::nn

@@ -4,6 +4,7 @@ namespace lockstep::nn {
 
 void Pooling::fields(Fields& f) {
   Layer::fields(f);
+  if (!largest_) f.required({"pool_size"});
   f.field("pool_size", options_.pool_size.values);
   f.field("padding", options_.padding);
   std::optional<Ints> strides = options_.strides ? std::optional(options_.strides->values) : std::nullopt;
@@ -29,6 +30,7 @@ Tensor Pooling::call(const Tensor& x) {
 
 void AdaptivePooling::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"output_size"});
   f.field("output_size", options_.output_size.values);
   f.field("data_format", options_.data_format);
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/nn/layers/categories.h>
+#include <lockstep/nn/layers/plain_fields.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
 #include <lockstep/tensor/strings.h>
@@ -20,6 +21,7 @@ Ints dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 void Rescaling::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"scale"});
   visit(f, "scale", scale_);
   visit(f, "offset", offset_);
 }
@@ -229,24 +231,23 @@ Tensors CategoryEncoding::call(std::span<const Tensor> inputs, const CallOptions
 
 // ---- Discretization
 
+Discretization::Discretization(Options options) : Layer(options.name), options_(std::move(options)) {
+  // (A configuration may have both: what was learnt, and for how many bins.)
+  require(!options_.bin_boundaries || !options_.num_bins, "either bin_boundaries or num_bins is given, not both");
+  Discretization::configured();
+}
+
 void Discretization::fields(Fields& f) {
   f.field("bin_boundaries", options_.bin_boundaries);
   f.field("num_bins", options_.num_bins);
   f.field("epsilon", options_.epsilon);
   f.field("output_mode", options_.output_mode);
   detail::fixed(f, "sparse", false);
-  std::string shown = name();
-  f.field("name", shown);
-  if (shown != name()) set_name(shown);
-  bool is_trainable = trainable();
-  f.field("trainable", is_trainable);
-  if (is_trainable != trainable()) set_trainable(is_trainable);
-  std::string dtype = dtype_policy().name();
-  f.field("dtype", dtype);
-  if (dtype != dtype_policy().name()) set_dtype_policy(dtype);
+  detail::plain_fields(f, *this);
 }
 void Discretization::configured() {
   detail::require_mode(options_.output_mode, true, "Discretization");
+  require(options_.bin_boundaries || options_.num_bins, "bin_boundaries or, for adapt, num_bins must be given");
   require(!options_.num_bins || *options_.num_bins > 0, "num_bins must be positive");
   require(options_.epsilon > 0, "epsilon must be positive, got " + std::to_string(options_.epsilon));
   if (options_.bin_boundaries) require(std::is_sorted(options_.bin_boundaries->begin(), options_.bin_boundaries->end()), "bin_boundaries must ascend");
@@ -340,7 +341,7 @@ void Discretization::finish(const std::vector<double>& numbers, const AdaptOptio
 }
 
 Tensor Discretization::call(const Tensor& x) {
-  if (!options_.bin_boundaries) throw FailedPreconditionError("there are no bin boundaries: give them, or call adapt", "Discretization");
+  require(options_.bin_boundaries.has_value(), "there are no bin boundaries: give them, or call adapt");
   const Tensor boundaries = cast(constant(*options_.bin_boundaries), x.dtype());
   const Tensor bins = cast(reshape(searchsorted(boundaries, reshape(x, {-1}), "right"), dims(x.shape())), int32);
   return encode_categories(bins, options_.output_mode, std::int64_t(options_.bin_boundaries->size()) + 1, options_.output_mode == "int" ? int32 : compute_dtype());

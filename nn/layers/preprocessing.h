@@ -72,7 +72,8 @@ class Discretization : public Layer {
     std::string name = {};
   };
   Discretization() = default;
-  explicit Discretization(Options options) : Layer(options.name), options_(std::move(options)) { Discretization::configured(); }
+  /// Throws InvalidArgumentError unless it is given one of bin_boundaries and num_bins.
+  explicit Discretization(Options options);
   /// Boundaries at the quantiles of the data, to about epsilon.
   void adapt(const Tensor& data, const AdaptOptions& options = {});
   void adapt(BatchSource& source, const AdaptOptions& options = {});

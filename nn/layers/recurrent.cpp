@@ -102,6 +102,7 @@ void RNN::sequence_fields(Fields& f) {
 void RNN::fields(Fields& f) {
   Layer::fields(f);
   sequence_fields(f);
+  f.required({"cell"});
   f.field("cell", given_);
 }
 void RNN::configured() { as_cell(given_, "RNN"); }
@@ -237,6 +238,7 @@ std::int64_t gates_of(CellKind kind) { return kind == CellKind::simple ? 1 : kin
 
 void UnitCell::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"units"});
   unit_fields(f, kind_, options_, true);
 }
 void UnitCell::configured() { check_units(options_, "RnnCell"); }
@@ -312,6 +314,7 @@ UnitRnn::UnitRnn(CellKind kind, RecurrentOptions o)
 void UnitRnn::fields(Fields& f) {
   Layer::fields(f);
   sequence_fields(f);
+  f.required({"units"});
   unit_fields(f, kind_, options_, false);
 }
 void UnitRnn::configured() {
@@ -333,6 +336,7 @@ StackedRNNCells::StackedRNNCells(std::vector<Ref<Layer>> cells, std::string name
 
 void StackedRNNCells::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"cells"});
   Json cells = Json::array();
   for (const Ref<Layer>& cell : given_) cells.push_back(serialize(*cell));
   const Json written = cells;
@@ -425,6 +429,7 @@ Bidirectional::Bidirectional(Ref<Layer> layer, std::optional<std::string> merge_
 }
 void Bidirectional::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"layer"});
   f.field("merge_mode", merge_mode_);
   f.field("layer", layer_);
   f.field("backward_layer", backward_layer_);
@@ -481,6 +486,7 @@ Tensors Bidirectional::call(std::span<const Tensor> inputs, const CallOptions& o
 
 void TimeDistributed::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"layer"});
   f.field("layer", layer_);
 }
 void TimeDistributed::build(const Shape& input) {

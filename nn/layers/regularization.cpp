@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <lockstep/dist/replica.h>
+#include <lockstep/nn/layers/plain_fields.h>
 #include <lockstep/nn/layers/spatial.h>
 #include <lockstep/tensor/constant.h>
 #include <lockstep/tensor/ops.h>
@@ -45,19 +46,6 @@ void noise_shape_field(Fields& f, std::optional<Ints>& noise_shape, const Layer&
   for (const Json& size : shape) noise_shape->push_back(size.is_null() ? -1 : size.get<std::int64_t>());
 }
 
-/// Name, trainable and dtype, this by its name: as Keras has it for some layers.
-void plain_fields(Fields& f, Layer& layer) {
-  std::string name = layer.name();
-  f.field("name", name);
-  if (name != layer.name()) layer.set_name(name);
-  bool trainable = layer.trainable();
-  f.field("trainable", trainable);
-  if (trainable != layer.trainable()) layer.set_trainable(trainable);
-  std::string dtype = layer.dtype_policy().name();
-  f.field("dtype", dtype);
-  if (dtype != layer.dtype_policy().name()) layer.set_dtype_policy(dtype);
-}
-
 }  // namespace
 
 Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate, DType dtype) {
@@ -67,6 +55,7 @@ Tensor dropout_mask(const Generator& generator, const Shape& shape, double rate,
 
 void RatedNoise::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"rate"});
   f.field("rate", rate_);
   f.field("seed", seed_);
 }
@@ -103,9 +92,10 @@ Tensor GaussianDropout::noisy(const Tensor& x, const Generator& generator) const
 }
 
 void SpatialDropout::fields(Fields& f) {
+  f.required({"rate"});
   f.field("rate", rate_);
   f.field("seed", seed_);
-  plain_fields(f, *this);
+  detail::plain_fields(f, *this);
   if (rank_ > 1) f.field("data_format", data_format_);
 }
 void SpatialDropout::configured() {
@@ -125,6 +115,7 @@ Tensor SpatialDropout::noisy(const Tensor& x, const Generator& generator) const 
 
 void GaussianNoise::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"stddev"});
   f.field("stddev", options_.stddev);
   f.field("seed", options_.seed);
 }

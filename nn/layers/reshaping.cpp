@@ -20,6 +20,7 @@ Tensor Flatten::call(const Tensor& x) {
 
 void Reshape::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"target_shape"});
   f.field("target_shape", target_shape_);
 }
 Tensor Reshape::call(const Tensor& x) {
@@ -30,6 +31,7 @@ Tensor Reshape::call(const Tensor& x) {
 
 void Permute::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"dims"});
   f.field("dims", dims_);
 }
 void Permute::configured() {
@@ -45,6 +47,7 @@ Tensor Permute::call(const Tensor& x) {
 
 void RepeatVector::fields(Fields& f) {
   Layer::fields(f);
+  f.required({"n"});
   f.field("n", n_);
 }
 void RepeatVector::configured() { require(n_ > 0, "n must be positive, got " + std::to_string(n_)); }

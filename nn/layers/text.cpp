@@ -33,7 +33,7 @@ void TextVectorization::fields(Fields& f) {
   detail::fixed(f, "sparse", false);
   detail::fixed(f, "ragged", false);
   // What was learnt belongs to the configuration as what was given does.
-  if (const std::vector<std::string> learnt = lookup_->get_vocabulary(false); !learnt.empty()) options_.vocabulary = learnt, options_.idf_weights = lookup_->idf_weights();
+  if (lookup_->given_vocabulary()) options_.vocabulary = lookup_->given_vocabulary(), options_.idf_weights = lookup_->given_weights();
   f.field("vocabulary", options_.vocabulary);
   f.field("idf_weights", options_.idf_weights);
   detail::fixed(f, "encoding", std::string("utf-8"));

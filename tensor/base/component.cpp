@@ -55,7 +55,11 @@ class Reader : public Fields {
  public:
   using Fields::field;
   Reader(const Json& config, std::string owner) : config_(config), owner_(std::move(owner)) {
-    if (!config.is_object()) throw InvalidArgumentError("a configuration must be a JSON object, got " + config.dump(), owner_);
+    if (!config.is_object()) throw TypeError("a configuration must be a JSON object, got " + config.dump(), owner_);
+  }
+  void required(std::initializer_list<std::string_view> names) override {
+    for (const std::string_view name : names)
+      if (!find(name)) throw TypeError("the argument '" + std::string(name) + "' is missing", owner_);
   }
   void field(std::string_view name, bool& value) override {
     if (const Json* json = find(name)) value = json->is_boolean() ? json->get<bool>() : (refuse(name, "true or false", *json), false);
@@ -116,7 +120,7 @@ class Reader : public Fields {
     for (const auto& [key, value] : config_.items())
       if (!known_.contains(key)) {
         const std::string near = nearest_name(key, known_);
-        throw InvalidArgumentError("the configuration has an unknown key '" + key + "'", owner_, near.empty() ? "" : "did you mean '" + near + "'?");
+        throw TypeError("the configuration has an unknown key '" + key + "'", owner_, near.empty() ? "" : "did you mean '" + near + "'?");
       }
   }
 
@@ -151,7 +155,7 @@ class Reader : public Fields {
     refuse(name, "a number", json);
   }
   [[noreturn]] void refuse(std::string_view name, std::string_view wanted, const Json& got) const {
-    throw InvalidArgumentError("'" + std::string(name) + "' must be " + std::string(wanted) + ", got " + got.dump(), owner_);
+    throw TypeError("'" + std::string(name) + "' must be " + std::string(wanted) + ", got " + got.dump(), owner_);
   }
 
   const Json& config_;

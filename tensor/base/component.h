@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@ class Ref;
 class Fields {
  public:
   virtual ~Fields() = default;
+  /// The fields without a default, which a configuration must give. Stands before them.
+  virtual void required(std::initializer_list<std::string_view> names) { static_cast<void>(names); }
   virtual void field(std::string_view name, bool& value) = 0;
   virtual void field(std::string_view name, std::int64_t& value) = 0;
   virtual void field(std::string_view name, double& value) = 0;
@@ -87,7 +90,7 @@ class Component {
 };
 
 /// Reads the fields of `component` from `config` and calls configured(). Fields that the configuration lacks keep their values.
-/// Throws InvalidArgumentError for an unknown key (the nearest is suggested) or a value of another type.
+/// Throws TypeError for an unknown key (the nearest is suggested), a missing one that is required, or a value of another type.
 void configure(Component& component, const Json& config);
 
 /// The `Function` of kinds of components of which a plain function cannot stand for one (optimizers, layers).

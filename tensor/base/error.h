@@ -27,7 +27,8 @@ class InvalidArgumentError : public Error {
  public:
   using Error::Error;
 };
-/// Operands whose dtypes do not fit together, or a dtype the op does not take. There are no implicit casts.
+/// Operands whose dtypes do not fit together, or a dtype the op does not take (there are no implicit casts); an argument of another type, a missing
+/// or an unknown one.
 class TypeError : public InvalidArgumentError {
  public:
   using InvalidArgumentError::InvalidArgumentError;

@@ -237,7 +237,7 @@ std::vector<OpDef> math_rows() {
   // clang-format off
   add({"neg", "-x", kSignedReal | kComplex, floats_or_loop<Kernel::neg, Neg>, rule<[](G, T up, T, T) { return -up; }>, onnx("Neg"), -2, 2, {}, {}, {"negative"}});
   add({"abs", "|x|", kSignedReal, floats_or_loop<Kernel::abs, Abs>, rule<[](G, T up, T x, T) { return up * sign(x); }>, onnx("Abs")});
-  add({"sign", "-1, 0 or 1; NaN stays NaN", kSignedReal, floats_or_loop<Kernel::sign, Sign>, not_differentiable("its derivative is zero everywhere but at the jump"), onnx("Sign")});
+  add({"sign", "-1, 0 or 1; NaN stays NaN", kSignedReal, floats_or_loop<Kernel::sign, Sign>, rule<[](G, T up, T, T) { return zeros_like(up); }>, onnx("Sign")});
   add({"square", "x * x", kReal | kComplex, floats_or_loop<Kernel::square, Square>, rule<[](G, T up, T x, T) { return up * ((is_complex(x.dtype()) ? conj(x) : x) * 2); }>, no_onnx_form});
   add({"conj", "the complex conjugate; x itself where it is real", kFloats | kComplex, loop<Conj>, rule<[](G, T up, T, T) { return conj(up); }>, no_onnx_form});
   add({"sqrt", "the square root; NaN below 0", kFloats, floats<Kernel::sqrt>, rule<sqrt_gradient>, onnx("Sqrt"), 0.3, 3});

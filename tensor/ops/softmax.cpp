@@ -274,7 +274,7 @@ std::vector<OpDef> softmax_rows() {
   rows.back().cpu = softmax_cpu<false>;
   rows.push_back(base("log_softmax", "x - log(sum(exp(x))) along an axis", 1, same(kFloats), {axis}, softmax_infer, log_softmax_gradient, onnx("LogSoftmax"), {{.inputs = {x}}, {.inputs = {x}, .attrs = {{"axis", std::int64_t(0)}}}}));
   rows.back().cpu = softmax_cpu<true>;
-  rows.push_back(base("softmax_cross_entropy_with_logits", "-sum(labels log_softmax(logits)) along an axis; labels (operand 0) are probabilities", 2, same(kFloats), {axis}, dense_infer, {}, composed, {{.inputs = {probabilities, rows_}}}));
+  rows.push_back(base("softmax_cross_entropy_with_logits", "-sum(labels log_softmax(logits)) along an axis; labels (operand 0) are probabilities (its gradient is right for others too, where TensorFlow's is not)", 2, same(kFloats), {axis}, dense_infer, {}, composed, {{.inputs = {probabilities, rows_}}}));
   rows.back().compose = dense_of;
   rows.push_back(base("sparse_softmax_cross_entropy_with_logits", "-log_softmax(logits)[label]; labels (operand 0) are class numbers", 2, {{{kIndexInts, 0}, {kFloats, 1}}}, {}, sparse_infer, sparse_gradient, onnx("SoftmaxCrossEntropyLoss"),
                       {{.inputs = {{.dtype = int32, .shape = {3}, .low = 0, .high = 4}, rows_}}}));

@@ -18,6 +18,17 @@ TEST(GradientTape, GivesTheBooksGradients) {
   EXPECT_EQ(gradients[1].dense().item<float>(), 10.0f);
 }
 
+TEST(GradientTape, GivesZerosForASign) {
+  const Tensor x = constant({-2.f, 0.5f});
+  GradientTape outer;
+  outer.watch(x);
+  GradientTape inner;
+  inner.watch(x);
+  const Tensor slope = inner.gradient(abs(x), x).dense();
+  EXPECT_EQ(slope.to_vector<float>(), (std::vector<float>{-1, 1}));
+  EXPECT_EQ(outer.gradient(slope, x).dense().to_vector<float>(), (std::vector<float>{0, 0}));
+}
+
 TEST(GradientTape, IsSpentAfterOneGradient) {
   const Variable w1(constant(5.0f)), w2(constant(3.0f));
   GradientTape tape;

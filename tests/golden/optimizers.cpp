@@ -118,7 +118,7 @@ void check_multi(const Case& c, bool traced) {
   const Training training(c);
   const Json& each = c.spec.at("optimizers");
   const Ref<Optimizer> for_w = deserialize<Optimizer>(each.at("w")), for_b = deserialize<Optimizer>(each.at("b"));
-  MultiOptimizer optimizer({.optimizer_map = OptimizerMap({.default_optimizer = for_w, .optimizer_map = {{"b", for_b}}})});
+  MultiOptimizer optimizer({.optimizer_map = [&](const Variable& variable) { return variable == training.b ? for_b : for_w; }});
   const auto step = [&](const Tensor& gw, const Tensor& gb) {
     const Gradient gradients[] = {gw, gb};
     optimizer.apply(gradients, {training.w, training.b});

@@ -207,6 +207,9 @@ inline Made doubles() {
   return sequential("doubles", {nn::InputLayer({.shape = {4}, .dtype = float64}), nn::Dense({.units = 3, .activation = "tanh", .dtype = "float64"}), nn::BatchNormalization({.dtype = "float64"}), nn::Dense({.units = 2, .dtype = "float64"})},
                     optim::Adam({.learning_rate = 0.01}));
 }
+inline Made spectral() {
+  return sequential("spectral", {nn::InputLayer({4}), nn::SpectralNormalization(nn::Dense(3, "tanh"), 2), nn::Dense(2)}, optim::SGD({.learning_rate = 0.05, .momentum = 0.9}));
+}
 
 /// A small model to be trained by this optimizer.
 inline std::function<Made()> trained_by(const std::string& name, const std::function<Ref<optim::Optimizer>()>& optimizer) {
@@ -216,7 +219,7 @@ inline std::function<Made()> trained_by(const std::string& name, const std::func
 inline const std::map<std::string, std::function<Made()>>& models() {
   static const auto* all = [] {
     auto* models = new std::map<std::string, std::function<Made()>>{
-        {"nested_sequential", nested_sequential}, {"nested_functional", nested_functional}, {"shared", shared}, {"repeated", repeated}, {"recurrent", recurrent}, {"attention", attention}, {"convolutions", convolutions}, {"tower", tower}, {"custom_layers", custom_layers}, {"prepared", prepared}, {"adapted", adapted}, {"doubles", doubles}};
+        {"nested_sequential", nested_sequential}, {"nested_functional", nested_functional}, {"shared", shared}, {"repeated", repeated}, {"recurrent", recurrent}, {"attention", attention}, {"convolutions", convolutions}, {"tower", tower}, {"custom_layers", custom_layers}, {"prepared", prepared}, {"adapted", adapted}, {"doubles", doubles}, {"spectral", spectral}};
     const std::map<std::string, std::function<Ref<optim::Optimizer>()>> optimizers = {
         {"adam_ema", [] { return optim::Adam({.learning_rate = 0.01, .use_ema = true, .ema_momentum = 0.9}); }},
         {"adam_accumulating", [] { return optim::Adam({.learning_rate = 0.01, .gradient_accumulation_steps = 2}); }},
@@ -227,7 +230,8 @@ inline const std::map<std::string, std::function<Made()>>& models() {
         {"ftrl", [] { return optim::Ftrl({.learning_rate = 0.1}); }},
         {"lamb", [] { return optim::Lamb({.learning_rate = 0.01}); }},
         {"adafactor", [] { return optim::Adafactor({.learning_rate = 0.01}); }},
-        {"scaled", [] { return optim::LossScaleOptimizer({.inner_optimizer = optim::Adam({.learning_rate = 0.01}), .initial_scale = 8}); }}};
+        {"scaled", [] { return optim::LossScaleOptimizer({.inner_optimizer = optim::Adam({.learning_rate = 0.01}), .initial_scale = 8}); }},
+        {"several", [] { return optim::MultiOptimizer({.optimizer_map = optim::OptimizerMap({.default_optimizer = optim::SGD({.learning_rate = 0.1, .momentum = 0.5}), .optimizer_map = {{".*/kernel", optim::Adam({.learning_rate = 0.01})}}})}); }}};
     for (const auto& [name, optimizer] : optimizers) models->emplace(name, trained_by(name, optimizer));
     return models;
   }();

@@ -180,6 +180,10 @@ def adapted():
     return keras.Sequential([keras.Input((4,)), norm, layers.Dense(2)], name="adapted"), optimizers.Lion(0.01)
 
 
+def spectral():
+    return keras.Sequential([keras.Input((4,)), layers.SpectralNormalization(layers.Dense(3, "tanh"), power_iterations=2), layers.Dense(2)], name="spectral"), optimizers.SGD(0.05, momentum=0.9)
+
+
 def doubles():
     return keras.Sequential([keras.Input((4,), dtype="float64"), layers.Dense(3, "tanh", dtype="float64"), layers.BatchNormalization(dtype="float64"), layers.Dense(2, dtype="float64")], name="doubles"), optimizers.Adam(0.01)
 
@@ -188,7 +192,7 @@ def optimizer(made, name):
     return lambda: (keras.Sequential([keras.Input((4,)), layers.Dense(3, "tanh"), layers.Dense(2)], name=name), made())
 
 
-MODELS = {each.__name__: each for each in (nested_sequential, nested_functional, shared, repeated, recurrent, attention, convolutions, tower, custom_layers, prepared, adapted, doubles)}
+MODELS = {each.__name__: each for each in (nested_sequential, nested_functional, shared, repeated, recurrent, attention, convolutions, tower, custom_layers, prepared, adapted, doubles, spectral)}
 for name, made in {
     "adam_ema": lambda: optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9),
     "adam_accumulating": lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2),
@@ -200,6 +204,7 @@ for name, made in {
     "lamb": lambda: optimizers.Lamb(0.01),
     "adafactor": lambda: optimizers.Adafactor(0.01),
     "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01), initial_scale=8.0),
+    "several": lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(0.1, momentum=0.5), {".*/kernel": optimizers.Adam(0.01)})),
 }.items():
     MODELS[name] = optimizer(made, name)
 

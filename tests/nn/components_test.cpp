@@ -108,6 +108,34 @@ TEST(Constraint, ReadsAnAxisAsANumberOrAList) {
   }
 }
 
+TEST(Component, NeedsTheArgumentsThatHaveNoDefault) {
+  const auto missing = [](const auto& make, const char* class_name, const Json& config) {
+    try {
+      make(Json{{"class_name", class_name}, {"config", config}});
+    } catch (const TypeError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  const auto layer = [](const Json& json) { return deserialize<Layer>(json); };
+  const auto metric = [](const Json& json) { return deserialize<Metric>(json); };
+  const auto schedule = [](const Json& json) { return deserialize<optim::Schedule>(json); };
+  const Json none = Json::object();
+  for (const char* name : {"Dense", "Conv2D", "LSTM", "Embedding", "Dropout", "Bidirectional", "AveragePooling1D", "Hashing", "SpectralNormalization"}) EXPECT_NE(missing(layer, name, none).find("is missing"), std::string::npos) << name;
+  EXPECT_NE(missing(layer, "MultiHeadAttention", {{"num_heads", 2}}).find("'key_dim'"), std::string::npos);
+  EXPECT_NE(missing(metric, "IoU", {{"num_classes", 3}}).find("'target_class_ids'"), std::string::npos);
+  EXPECT_NE(missing(metric, "PrecisionAtRecall", none).find("'recall'"), std::string::npos);
+  EXPECT_NE(missing(schedule, "ExponentialDecay", {{"initial_learning_rate", 0.1}}).find("'decay_steps'"), std::string::npos);
+  EXPECT_NO_THROW(layer({{"class_name", "MaxPooling1D"}, {"config", none}}));
+}
+
+TEST(Component, RefusesUnknownKeysAndValuesOfAnotherTypeAsTypeErrors) {
+  EXPECT_THROW(deserialize<Constraint>({{"class_name", "MaxNorm"}, {"config", {{"foo", 1}}}}), TypeError);
+  EXPECT_THROW(deserialize<Metric>({{"class_name", "Precision"}, {"config", {{"thresholds", "a"}}}}), TypeError);
+  EXPECT_THROW(deserialize<Layer>({{"class_name", "RepeatVector"}, {"config", {{"n", 2.5}}}}), TypeError);
+  EXPECT_THROW(deserialize<Layer>({{"class_name", "UnitNormalization"}, {"config", {{"axis", "a"}}}}), TypeError);
+}
+
 /// Every registered class of a kind: what it saves, it reads.
 TEST(Component, OfEveryBuiltInClassGoesThroughItsConfiguration) {
   Layer::register_builtins();

@@ -80,6 +80,66 @@ TEST(LayerNormalization, EqualsTheOneWrittenAsACustomLayer) {
   expect_near(mine(x), built_in(x), 1e-5);
 }
 
+// Numbers of Keras.
+TEST(SpectralNormalization, DividesTheKernelByItsNormInTrainingOnly) {
+  for (const bool traced : {false, true}) {
+    SCOPED_TRACE(traced ? "traced" : "eager");
+    SpectralNormalization layer(Dense(2));
+    layer.build_for(Shape{1, 2});
+    const std::vector<Weight> weights = layer.weights();
+    ASSERT_EQ(weights.size(), 3u);  // kernel, vector_u, bias
+    EXPECT_EQ(weights[1].name(), "vector_u");
+    layer.set_weights({constant({{1.f, 2.f}, {3.f, 4.f}}), constant({{1.f, 0.f}}), constant({0.f, 0.f})});
+    const Tensor x = constant({{1.f, 1.f}});
+    EXPECT_EQ(layer(x).to_vector<float>(), (std::vector<float>{4, 6}));
+    const auto step = [&](const Tensor& input) -> Tensors {
+      autodiff::GradientTape tape;
+      const Tensor y = layer(input, {.training = true}), loss = reduce_sum(y * y);
+      return {y, tape.gradient(loss, weights[0].variable()).dense()};
+    };
+    const Tensors found = traced ? autodiff::function(step)(x) : step(x);
+    const auto expect = [](const Tensor& got, const std::vector<float>& wanted) {
+      const auto values = got.to_vector<float>();
+      ASSERT_EQ(values.size(), wanted.size());
+      for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(values[i], wanted[i], 2e-6) << i;
+    };
+    expect(found[0], {0.73521465f, 1.102822f});
+    expect(found[1], {1.4704293f, 2.2056439f, 1.4704293f, 2.2056439f});
+    expect(weights[0].variable().value(), {0.18380366f, 0.36760733f, 0.55141097f, 0.73521465f});
+    expect(weights[1].variable().value(), {0.58123821f, 0.81373352f});
+    expect(layer(x, {.training = true}), {0.73193234f, 1.0978985f});
+  }
+}
+
+TEST(SpectralNormalization, TrainsInShardsAsInOnePiece) {
+  std::vector<std::vector<float>> found;
+  for (const bool in_shards : {false, true}) {
+    random::set_seed(3);
+    Sequential model({InputLayer({3}), SpectralNormalization(Dense(4, "tanh")), Dense(1)});
+    model.compile({.optimizer = optim::SGD({.learning_rate = 0.1}), .loss = "mse"});
+    const Tensor x = reshape(range(0, 24, 1, float32), {8, 3}) / 10.0f, y = reduce_sum(x, 1, true);
+    FitOptions options{.batch_size = 4, .epochs = 2, .verbose = 0, .shuffle = false};
+    if (in_shards) options.shards = 2;
+    model.fit(x, y, options);
+    std::vector<float>& all = found.emplace_back();
+    for (const Tensor& weight : model.get_weights()) {
+      const auto values = weight.to_vector<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+  }
+  ASSERT_EQ(found[0].size(), found[1].size());
+  for (std::size_t i = 0; i < found[0].size(); ++i) EXPECT_NEAR(found[0][i], found[1][i], 1e-5) << i;
+}
+
+TEST(SpectralNormalization, LeavesAKernelOfZerosAndRefusesLayersWithoutOne) {
+  SpectralNormalization layer(Dense({.units = 2, .kernel_initializer = "zeros"}), 3);
+  EXPECT_EQ(layer(constant({{1.f, 1.f}}), {.training = true}).to_vector<float>(), (std::vector<float>{0, 0}));
+  EXPECT_EQ(SpectralNormalization(Embedding({.input_dim = 3, .output_dim = 2}))(constant({{0, 2}}), {.training = true}).shape(), (Shape{1, 2, 2}));
+  SpectralNormalization without_kernel{ReLU()};
+  EXPECT_THROW(without_kernel(constant({{1.f}})), InvalidArgumentError);
+  EXPECT_THROW(SpectralNormalization(Dense(2), 0), InvalidArgumentError);
+}
+
 TEST(Conv2D, WithChannelsFirstEqualsTheTransposedChannelsLast) {
   Conv2D last({.filters = 3, .kernel_size = {2, 3}, .strides = 2, .padding = "same"}), first({.filters = 3, .kernel_size = {2, 3}, .strides = 2, .padding = "same", .data_format = "channels_first"});
   const Tensor x = random::normal({2, 5, 6, 4}, 0, 1, float32, 1);

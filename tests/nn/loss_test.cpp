@@ -208,5 +208,12 @@ TEST(Loss, IsAPlainFunctionSavedByItsName) {
   EXPECT_EQ(item((*loss)(constant({1.f, 2.f}), constant({{2.f}, {4.f}}))), 1.5f);
 }
 
+TEST(Loss, KeepsANullReductionAsItIs) {
+  const Ref<Loss> loss = deserialize<Loss>({{"class_name", "MeanSquaredError"}, {"config", {{"reduction", nullptr}}}});
+  EXPECT_EQ(loss->reduction(), "none");
+  EXPECT_EQ(loss->config()["reduction"], nullptr);
+  EXPECT_EQ(losses::MeanSquaredError({.reduction = "none"}).config()["reduction"], "none");
+}
+
 }  // namespace
 }  // namespace lockstep::nn

@@ -184,8 +184,9 @@ TEST(Metric, GoesThroughItsConfigurationForEveryClass) {
 }
 
 TEST(Metric, IsFoundByClassNameSnakeNameAndShortName) {
-  for (const char* name : {"auc", "AUC", "mean_io_u", "io_u", "f1_score", "r2_score", "mae", "bce", "log_cosh_error", "sparse_top_k_categorical_accuracy"}) EXPECT_TRUE(Ref<Metric>(name)) << name;
+  for (const char* name : {"auc", "AUC", "binary_io_u", "f1_score", "r2_score", "mae", "bce", "log_cosh_error", "sparse_top_k_categorical_accuracy"}) EXPECT_TRUE(Ref<Metric>(name)) << name;
   EXPECT_THROW(Ref<Metric>("ce"), NotFoundError);
+  EXPECT_THROW(Ref<Metric>("mean_io_u"), TypeError) << "of how many classes?";
 }
 
 TEST(Metric, IsNamedAsItWasAskedForAndChosenByShapes) {

@@ -58,9 +58,9 @@ TEST(StringLookup, SpreadsUnknownTokensByTheirHash) {
 
 TEST(StringLookup, EncodesRowsWithoutTheMask) {
   StringLookup lookup({.mask_token = "", .vocabulary = Words{"a", "b"}, .output_mode = "multi_hot"});
-  EXPECT_EQ(lookup(constant({{"a", "", "z"}, {"b", "a", ""}})).to_vector<float>(), (std::vector<float>{1, 1, 0, 0, 1, 1}));
+  EXPECT_EQ(places(lookup(constant({{"a", "", "z"}, {"b", "a", ""}}))), (Places{1, 1, 0, 0, 1, 1}));
   const RaggedTensor rows = RaggedTensor::from_row_splits(constant({"a", "b", "a"}), constant(Places{0, 1, 1, 3}));
-  EXPECT_EQ(lookup.encode(rows).to_vector<float>(), (std::vector<float>{0, 1, 0, 0, 0, 0, 0, 1, 1}));
+  EXPECT_EQ(places(lookup.encode(rows)), (Places{0, 1, 0, 0, 0, 0, 0, 1, 1}));
 }
 
 TEST(StringLookup, FindsTheWayBack) {
@@ -87,6 +87,31 @@ TEST(StringLookup, IsSavedWithItsVocabulary) {
   EXPECT_EQ(again.config(), lookup.config());
 }
 
+TEST(StringLookup, WritesWhatItWasGivenAsItWasGiven) {
+  const std::vector<double> weights{0.5, 0.75};
+  StringLookup plain({.vocabulary = Words{"a", "b"}, .output_mode = "tf_idf", .idf_weights = weights}), led({.mask_token = "", .vocabulary = Words{"", "[UNK]", "a"}});
+  EXPECT_EQ(plain.config()["idf_weights"], Json(weights));
+  EXPECT_EQ(plain.idf_weights()->size(), 3u);
+  EXPECT_EQ(led.config()["vocabulary"], (Json{"", "[UNK]", "a"}));
+  EXPECT_EQ(led.config()["vocabulary_size"], 3);
+  StringLookup again;
+  configure(again, plain.config());
+  EXPECT_EQ(again(constant({{"a", "q"}})).to_vector<float>(), (std::vector<float>{0.625f, 0.5f, 0}));
+}
+
+TEST(StringLookup, GivesRowsOfWholeNumbersThatOtherLayersTakeForFloats) {
+  StringLookup lookup({.vocabulary = Words{"a", "b"}, .output_mode = "multi_hot"});
+  const Tensor rows = lookup(constant({{"a", "z"}, {"b", "b"}}));
+  EXPECT_EQ(rows.spec(), (TensorSpec{int64, {2, 3}}));
+  Dense dense({.units = 1, .use_bias = false, .kernel_initializer = "ones"});
+  EXPECT_EQ(dense(rows).to_vector<float>(), (std::vector<float>{2, 1}));
+  EXPECT_EQ(EinsumDense({.equation = "ab,bc->ac", .output_shape = {1}, .kernel_initializer = "ones"})(rows).to_vector<float>(), (std::vector<float>{2, 1}));
+  const Tensor numbers = constant({{0.5f}, {1.5f}});
+  EXPECT_EQ(Concatenate()({rows, numbers})[0].to_vector<float>(), (std::vector<float>{1, 1, 0, 0.5f, 0, 0, 1, 1.5f}));
+  EXPECT_EQ(Add()({rows, numbers})[0].dtype(), float32);
+  EXPECT_EQ(Add()({rows, rows})[0].dtype(), int64);
+}
+
 TEST(StringLookup, RefusesVocabulariesThatMakeNoSense) {
   EXPECT_THROW(StringLookup({.vocabulary = Words{"a", "a"}}), InvalidArgumentError);
   EXPECT_THROW(StringLookup({.mask_token = "m", .vocabulary = Words{"a", "m"}}), InvalidArgumentError);
@@ -104,14 +129,14 @@ TEST(IntegerLookup, TakesWholeNumbersOfAnyWidthInRows) {
   EXPECT_EQ(lookup.get_vocabulary(), (Places{-1, 5, 7}));
   EXPECT_EQ(places(lookup(rows).flat_values()), (Places{1, 2, 1}));
   IntegerLookup counts({.vocabulary = Ints{5, 7}, .output_mode = "count"});
-  EXPECT_EQ(counts.encode(rows).to_vector<float>(), (std::vector<float>{0, 1, 0, 0, 1, 1}));
+  EXPECT_EQ(places(counts.encode(rows)), (Places{0, 1, 0, 0, 1, 1}));
 }
 
 TEST(IntegerLookup, HashesUnknownNumbersAndLeavesTheMaskOut) {
   IntegerLookup hashed({.num_oov_indices = 3, .vocabulary = Ints{12, 36}, .oov_method = "farmhash"});
   EXPECT_EQ(places(hashed(constant({12, 36, 5, 6, 7}))), (Places{3, 4, 1, 2, 1}));
   IntegerLookup counted({.mask_token = 0, .vocabulary = Ints{12, 36}, .output_mode = "count"});
-  EXPECT_EQ(counted(constant({{12, 0, 5, 12}})).to_vector<float>(), (std::vector<float>{1, 2, 0}));
+  EXPECT_EQ(places(counted(constant({{12, 0, 5, 12}}))), (Places{1, 2, 0}));
 }
 
 TEST(TextVectorization, StandardizesSplitsAndNumbersTexts) {
@@ -134,7 +159,7 @@ TEST(TextVectorization, CountsAndWeighsWords) {
   const Tensor texts = constant({"the cat sat", "the cat ran"}), asked = constant({"the the cat flew"});
   TextVectorization counts({.max_tokens = 6, .output_mode = "count", .pad_to_max_tokens = true});
   counts.adapt(texts);
-  EXPECT_EQ(counts(asked).to_vector<float>(), (std::vector<float>{1, 2, 1, 0, 0, 0}));
+  EXPECT_EQ(places(counts(asked)), (Places{1, 2, 1, 0, 0, 0}));
   TextVectorization weights({.output_mode = "tf_idf"});
   weights.adapt(texts);
   const std::vector<float> expected{0.6019864082336426f, 1.021651268005371f, 0.5108256340026855f, 0, 0};
@@ -159,6 +184,35 @@ TEST(Hashing, HasTensorFlowsBits) {
   EXPECT_EQ(places(Hashing({.num_bins = 7, .salt = Ints{133}})(constant({"a", "bb", "ccc"}))), (Places{4, 6, 4}));
   EXPECT_EQ(Hashing({.num_bins = 5, .output_mode = "one_hot"})(constant({"a", "bb"})).to_vector<float>(), (std::vector<float>{0, 0, 0, 0, 1, 0, 0, 1, 0, 0}));
   EXPECT_THROW(Hashing({.num_bins = 0}), InvalidArgumentError);
+}
+
+TEST(Hashing, MasksNumbersByANumberAndStringsByAString) {
+  Hashing numbers({.num_bins = 3, .mask_value = 2}), strings({.num_bins = 3, .mask_value = "2"});
+  EXPECT_EQ(numbers.config()["mask_value"], 2);
+  EXPECT_EQ(strings.config()["mask_value"], "2");
+  EXPECT_EQ(places(numbers(constant({1, 2, 5}))), (Places{2, 0, 2}));
+  EXPECT_THROW(numbers(constant({"1"})), TypeError);
+  EXPECT_THROW(strings(constant({1})), TypeError);
+  EXPECT_THROW(deserialize<Layer>({{"class_name", "Hashing"}, {"config", {{"num_bins", 3}, {"mask_value", 1.5}}}}), TypeError);
+}
+
+TEST(Hashing, HasADtypeOfItsOwn) {
+  EXPECT_EQ(Hashing({.num_bins = 3}).dtype_policy().name(), "int64");
+  EXPECT_EQ(Hashing({.num_bins = 3, .dtype = "int32"})(constant({1})).dtype(), int32);
+  EXPECT_EQ(Hashing({.num_bins = 3, .output_mode = "one_hot", .dtype = "float64"})(constant({1})).dtype(), float64);
+  EXPECT_EQ(HashedCrossing({.num_bins = 3}).config()["dtype"], "int64");
+  EXPECT_EQ(HashedCrossing({.num_bins = 3, .output_mode = "one_hot"}).config()["dtype"], "float32");
+}
+
+TEST(Discretization, TakesBoundariesOrANumberOfBins) {
+  EXPECT_THROW(Discretization(Discretization::Options{}), InvalidArgumentError);
+  EXPECT_THROW(Discretization({.bin_boundaries = std::vector<double>{0}, .num_bins = 2}), InvalidArgumentError);
+  Discretization bins({.num_bins = 3});
+  EXPECT_THROW(bins(constant({1.f})), InvalidArgumentError);
+  bins.adapt(constant({0.f, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  Discretization again;
+  configure(again, bins.config());  // has both
+  EXPECT_EQ(again.config(), bins.config());
 }
 
 TEST(HashedCrossing, HasTensorFlowsBits) {

@@ -114,6 +114,13 @@ TEST(MultiOptimizer, HandsItsScaleConstraintsAndAveragesOn) {
   EXPECT_EQ(w.value().to_vector<float>()[0], -0.5f);
 }
 
+TEST(MultiOptimizer, HasTheDefaultOneBehindThoseOfTheMap) {
+  MultiOptimizer optimizer({.optimizer_map = OptimizerMap({.default_optimizer = "sgd", .optimizer_map = {{"b", "adam"}, {"c", "lion"}}})});
+  std::string names;
+  for (const Ref<Optimizer>& each : optimizer.optimizers()) names += each->name() + " ";
+  EXPECT_EQ(names, "adam lion sgd ");
+}
+
 TEST(MultiOptimizer, ReadsWhatKerasWrites) {
   const Json saved = Json::parse(R"({"module": "keras.optimizers", "class_name": "MultiOptimizer", "config": {"optimizer_map": {"module": "keras.optimizers",
     "class_name": "OptimizerMap", "config": {"default_optimizer": {"module": "keras.optimizers", "class_name": "SGD", "config": {"name": "sgd", "learning_rate": 0.5},

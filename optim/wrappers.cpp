@@ -153,7 +153,7 @@ void MultiOptimizer::configured() {
   if (map_->default_optimizer()) add(map_->default_optimizer());
   const std::size_t first = optimizers_.size();
   for (const auto& [key, optimizer] : map_->entries()) add(optimizer);
-  // In Keras's order, which its files have: the default one last.
+  // It was added first, so that it keeps its plain name; in Keras's order, which its files have, it is the last.
   std::rotate(optimizers_.begin(), optimizers_.begin() + std::ptrdiff_t(first), optimizers_.end());
 }
 

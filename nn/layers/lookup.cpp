@@ -76,6 +76,13 @@ std::vector<std::int64_t> even_splits(const Tensor& data) {
   return splits;
 }
 
+/// Of special tokens nothing is known: they come first, with the mean of the others.
+std::vector<double> with_special_weights(std::vector<double> weights, std::int64_t count) {
+  const double mean = weights.empty() ? 0 : std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size());
+  weights.insert(weights.begin(), std::size_t(count), mean);
+  return weights;
+}
+
 }  // namespace
 
 template <class T>
@@ -139,10 +146,8 @@ void IndexLookup<T>::set_vocabulary(const Tokens& vocabulary, const std::optiona
   require(!options_.max_tokens || token_start() + std::ssize(tokens) <= *options_.max_tokens, "the vocabulary has " + std::to_string(token_start() + std::ssize(tokens)) + " tokens, max_tokens is " + std::to_string(options_.max_tokens.value_or(0)));
   if (idf_weights) {
     require(idf_weights->size() == vocabulary.size() || std::ssize(*idf_weights) == token_start() + std::ssize(tokens), std::to_string(idf_weights->size()) + " idf_weights do not go with " + std::to_string(vocabulary.size()) + " tokens");
-    std::vector<double> weights = *idf_weights;
-    // Of unknown tokens nothing is known: the mean of the others.
-    if (std::ssize(weights) < token_start() + std::ssize(tokens)) weights.insert(weights.begin(), std::size_t(token_start()), std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size()));
-    all_weights_ = std::move(weights);
+    const bool whole = std::ssize(*idf_weights) == token_start() + std::ssize(tokens);
+    all_weights_ = whole ? *idf_weights : with_special_weights(*idf_weights, token_start());
   }
   options_.vocabulary = vocabulary;
   options_.idf_weights = idf_weights;
@@ -240,10 +245,8 @@ void IndexLookup<T>::finish(Seen seen, const AdaptOptions& options) {
   if (options_.output_mode == "tf_idf") {
     std::vector<double> weights;
     for (const T& token : tokens) weights.push_back(std::log(1 + double(all.document_count) / (1 + double(all.documents[token]))));
-    options_.idf_weights = weights;
-    const double mean = weights.empty() ? 0 : std::accumulate(weights.begin(), weights.end(), 0.0) / double(weights.size());
-    weights.insert(weights.begin(), std::size_t(token_start()), mean);
-    all_weights_ = std::move(weights);
+    all_weights_ = with_special_weights(weights, token_start());
+    options_.idf_weights = std::move(weights);
   }
   adapted_ = true;
   options_.vocabulary = tokens;

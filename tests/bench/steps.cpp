@@ -16,7 +16,6 @@
 #include <lockstep/autodiff/cost.h>
 #include <lockstep/lockstep.h>
 #include <lockstep/tensor/base/parallel.h>
-
 #include <lockstep/tensor/device_plugin.h>
 
 #include "bench.h"
